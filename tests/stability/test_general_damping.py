@@ -10,6 +10,7 @@ import math
 import warnings
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.linalg
@@ -178,3 +179,42 @@ def test_what_grows_by_itself_is_compared_by_rates_of_growth(name: str) -> None:
     below = np.geomspace(1e-3, min(0.999 * dt, 100.0), 300)
     assert max(rate_of_newmark(C, K, beta, gamma, h) for h in below) <= 1.25 * own
     assert dt == math.inf or rate_of_newmark(C, K, beta, gamma, 1.001 * dt) > 1.25 * own
+
+
+def growing_factors(C: np.ndarray, K: np.ndarray, beta: float, gamma: float, h: float) -> int:
+    """How many of a mode by itself, k and c, from the polynomial of its step, in 40 digits."""
+    with mpmath.workdps(40):
+        count = 0
+        for k, c in zip(map(mpmath.mpf, K), map(mpmath.mpf, C), strict=True):
+            p = [1 + gamma * h * c + beta * h * h * k, -2 + (1 - 2 * gamma) * h * c + (0.5 + gamma - 2 * beta) * h * h * k]
+            p.append(1 - (1 - gamma) * h * c + (0.5 - gamma + beta) * h * h * k)
+            count += sum(abs(root) > 1 + mpmath.mpf(10) ** -13 for root in mpmath.polyroots(p, maxsteps=200, extraprec=200))
+        return count
+
+
+BUCKLING = {
+    "the trapezoidal rule": ([-1.0, 4.0, 30.0], [0.1, 0.5, 0.01], (0.25, 0.5), 1),
+    "damping of the steps": ([-1.0, 4.0, 30.0], [0.1, 0.5, 0.01], (0.3, 0.6), 1),
+    "a little": ([-0.0126, 0.93, 83.0], [1.576, 0.001, 0.0013], (0.25, 0.5), 1),
+    "a swing that steps excite more slowly": ([-9.0, 4.0, 30.0], [0.1, 0.5, 0.01], (0.25, 0.45), 1),
+    "damping below 0": ([2.0, 4.0, 30.0], [-0.1, 0.5, 0.9], (0.25, 0.45), 2),
+    "damping below 0, and steps that end at -1": ([2.0, 4.0, 30.0], [-0.1, 0.5, 0.9], (0.3, 0.6), 2),
+}
+
+
+@pytest.mark.parametrize("name", BUCKLING)
+def test_a_structure_that_grows_by_itself_has_one_limit_in_all_coordinates(name: str) -> None:
+    """Known modes had no limit, or 0, unlike the same ones in other coordinates, where a swing that steps excite slowly set none."""
+    k, c, (beta, gamma), own = BUCKLING[name]
+    Q = np.linalg.qr(np.array([[1.0, 2.0, 0.5], [-0.3, 1.0, 2.0], [0.7, -0.4, 1.0]]))[0]
+    C, K = Q @ np.diag(c) @ Q.T, Q @ np.diag(k) @ Q.T
+    method = mflow.Newmark(beta=beta, gamma=gamma)
+    dt = mflow.max_stable_dt(method, damping=c, stiffness=k)
+    assert mflow.max_stable_dt(method, damping=C + C.T, stiffness=K + K.T, mass=2.0 * np.eye(3)) == pytest.approx(dt, rel=1e-6)
+    growth = np.linalg.eigvals(np.block([[np.zeros((3, 3)), np.eye(3)], [-K, -C]])).real.max()
+
+    def stable(h: float) -> bool:
+        return growing_factors(c, k, beta, gamma, h) <= own and rate_of_newmark(C, K, beta, gamma, h) <= 1.25 * growth
+
+    assert all(stable(h) for h in np.geomspace(min(1e-2, 0.1 * dt), min(0.999 * dt, 1e3), 12))
+    assert dt == math.inf or not stable(1.001 * dt)

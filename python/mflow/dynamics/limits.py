@@ -311,9 +311,7 @@ class StepLimit:
         closed = (
             " with all contacts closed" if known is self.__dict__.get("known_modes") and self.switches and self.switches.springs else ""
         )
-        swings = f"the largest frequency {known.omega:.4g}"
-        rate = swings if known.omega > 0.0 else f"forces that change velocities at the rate {known.fastest:.4g}"
-        whose = f"for {rate}{closed}" + ("" if self.matrices else f" {where}")
+        whose = f"for {known.rate(self.method)}{closed}" + ("" if self.matrices else f" {where}")
         name, kind = self.method.name, known.kind(self.method)
         if kind == "bound":
             steps = f"steps up to {limit:.4g} are known to be stable" if limit > 0.0 else "no step is known to be stable"

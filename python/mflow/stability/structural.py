@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from mflow.base.methods import Method
 from mflow.base.pace import interruptible, pieces
 from mflow.spectra import definite, krylov
 from mflow.stability.criterion import criterion_of
-from mflow.stability.modes import START, Modes, top_eigenvalue
+from mflow.stability.modes import EXACT, START, STILL, Growing, GrowingModes, Modes, top_eigenvalue
 
 __all__ = ["outer_bound", "structure_modes"]
 
@@ -37,20 +37,10 @@ REACH = 1e-6  # of an eigenvalue: to which the reach of the region is looked for
 SHARP = 1e-5  # of the largest k and c: to which the region is cut
 KNOWN = 2e-3  # of a limit: to which it must be known, to be called that
 FINE = 1e-10  # the same where it is computed from dense matrices
-CLOSE = 1e-8  # of a limit: to which it is looked for among all eigenvalues
-LOOKS, FEWEST, MOST = 600, 8, 100  # steps that a search tries between h and 10 h: about LOOKS/n, within the other two
-BESIDE = 10.0  # times the time of the slowest mode: beyond it a search tries each factor ten alone
-FEW, NEARBY = 30, 3.0  # degrees of freedom; of the limit of modes without coupling: from where steps are close, where there are more
-OWN = 1.25  # a structure that grows by itself may grow by this much faster
-EXACT = 1e-11  # of the fastest mode: what growth may be rounding
-NOISE = 2e-14  # of a step: what growth may be rounding, where its factors are at hand and not their logarithms
-BELOW, BANDS = 3, 300  # where steps have parts, BANDS more are tried, from the limit divided by BELOW
-AT_ONCE = 0.5  # of the fastest mode's time: up to there growth may have been hidden by rounding
-LONGER, GRADUAL = 1.5, 1e-8  # of a limit; of the fastest mode: growth there of which the beginning was hidden by rounding
-STILL = 1e-7  # of the fastest mode: what is slower may be a rigid motion, whose growth is the root of rounding
 STEPS = 400  # twice, the second time for the growth: GROWTH there is a spectral radius of 1.006
 GROWTH = 10.0
 NEAR = 0.02  # relative distance of a step that grows from one at which growth is not seen
+ROUNDING = 1e-12  # of the largest k and c: what is below 0 by less does not grow
 RATIOS = 1000  # damping ratios that are told apart where there are many modes
 LANCZOS = 300
 
@@ -86,7 +76,7 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
             k, c = (np.zeros(n) if a is None else a / M for a in (K, C))
         if not (np.isfinite(k).all() and np.isfinite(c).all()):
             raise ValueError(f"mass: expected numbers by which stiffness and damping can be divided, got {float(np.min(M)):g}")
-        return _outermost(k, c)
+        return _of_modes(k, c)
     share = None if C is None else _rayleigh(n, M, C, K)
     if C is not None and share is None:
         return _coupled(n, M, C, K)
@@ -94,7 +84,7 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
     a, b = share or (0.0, 0.0)
     if n > SMALL:
         k = k[-1] * np.append(np.geomspace(1e-8, 1.0, 65), 0.0)
-    return _outermost(k, np.maximum(a + b * k, 0.0))
+    return _of_modes(k, a + b * k)
 
 
 def _with_mass(n: int, M: Any, C: Any, K: Any) -> tuple[Any, Any, Any]:
@@ -138,6 +128,18 @@ def outer_bound(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes | None
     return Modes(np.array([k, k, 0.0]), np.array([c, 0.0, c]), exact=False)
 
 
+def _of_modes(k: Array, c: Array) -> Modes:
+    """Those that set the limit, with those that grow by themselves."""
+    growing = (k < -ROUNDING * np.max(np.abs(k), initial=0.0)) | (c < -ROUNDING * np.max(np.abs(c), initial=0.0))
+    rest, grown = _outermost(k[~growing], c[~growing]), np.flatnonzero(growing)
+    if not grown.size:
+        return rest
+    if grown.size > SMALL:
+        order = np.argsort(np.sqrt(np.abs(k[grown])) + np.abs(c[grown]), kind="stable")
+        grown = grown[order[np.linspace(0, grown.size - 1, SMALL).astype(np.intp)]]
+    return GrowingModes(rest, k[grown], c[grown])
+
+
 def _outermost(k: Array, c: Array) -> Modes:
     """The modes that can set the limit: of each damping ratio the fastest, as limits are inversely proportional to the frequency."""
     if k.size <= 2 * RATIOS:
@@ -148,7 +150,6 @@ def _outermost(k: Array, c: Array) -> Modes:
         zeta = np.maximum(0.5 * np.abs(c[swings]) / np.sqrt(k[swings]), 1e-4)  # smaller ones change a limit by less than that
         place = np.log(zeta)
         bins = ((RATIOS - 1) * (place - place.min()) / max(float(np.ptp(place)), 1e-300)).astype(np.intp)
-        bins = 2 * bins + (c[swings] < 0.0)
         order = np.lexsort((k[swings], bins))
         last = np.append(np.diff(bins[order]) > 0, True)
         kept += swings[order[last]].tolist()
@@ -237,7 +238,7 @@ def _mass_solver(M: Any) -> Callable[[Array], Array]:
 # ---- damping that couples the modes ----------------------------------------------------------------------------------------------------
 
 
-class Coupled(Modes):
+class Coupled(Growing):
     """A structure whose damping is no a M + b K.
 
     An eigenvector u of a step has Rayleigh quotients k = u'K u, c = u'C u (u'M u = 1). All pairs that vectors have fill a convex region; a
@@ -258,7 +259,7 @@ class Coupled(Modes):
         self.size = np.array([k_top or 1.0, c_top or 1.0])
         low = [-sum(self._reach(np.array(d))) for d in ((-1.0, 0.0), (0.0, -1.0))]
         self.symmetric = symmetric
-        self.grows = not symmetric or min(low) < -1e-3  # by itself, perhaps: the bound is an estimate
+        self.grows = not symmetric or min(low) < -(10.0 * REACH if self.dense is None else FINE)  # by itself, perhaps
         k, c = np.clip(low, 0.0, 1.0)
         k_top, c_top = float(k_top > 0.0), float(c_top > 0.0)
         self.polygon = np.array([[k, c], [k_top, c], [k_top, c_top], [k, c_top]])
@@ -278,13 +279,6 @@ class Coupled(Modes):
         """Of the structure, all of them."""
         C, K = self.reduced
         return _roots([K, C, np.eye(self.n)])
-
-    @functools.cached_property
-    def growth(self) -> float:
-        """Of the structure itself: the largest real part of its eigenvalues; 0 where that is rounding alone."""
-        values = self.eigenvalues
-        growth = float(values.real.max())
-        return growth if growth > 1e-7 * float(np.abs(values).max()) else 0.0
 
     @property
     def fastest(self) -> float:
@@ -458,26 +452,12 @@ class Coupled(Modes):
     def _computes(self, method: Method) -> bool:
         return criterion_of(method).order == 2 and self.n <= (SMALL if method.record.stages <= 1 else DENSE)
 
-    def _margin(self, method: Method, dt: float) -> float:
-        """By how much something grows faster than the structure itself may: above 0 where the step is unstable."""
-        z = self._rates(method, dt)
-        size = min(float(np.abs(z).max(initial=0.0)), 1.0 / dt)
-        z = z[np.abs(z) > STILL * size]
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            square = (0.5 * dt * np.abs(z)) ** 2
-            rounding = NOISE / dt * (square + (0.0 if criterion_of(method).linear else 1.0))  # of factors near -1
-            over = z.real - np.maximum(EXACT * size, rounding)
-            rate = np.arctanh(np.clip(dt * over / (1.0 + square), -1.0, 1.0)) / dt  # log|factor| / dt
-            rate = np.where((z.imag == 0.0) & (square > 1.0), over, rate)  # a factor below 0, as no motion has: there z itself counts
-        return float(np.max(np.where(np.isfinite(z), rate, math.inf), initial=-math.inf)) - OWN * self.growth
-
-    def _rates(self, method: Method, dt: float) -> NDArray[np.complex128]:
-        """z for the factors (1 + s)/(1 - s) of a step, s = dt z/2: for dt to 0 they are the structure's own."""
+    def _rates(self, method: Method, dt: float) -> tuple[NDArray[np.complex128], float]:
         criterion, n = criterion_of(method), self.n
         if criterion.linear:
             one, (C, K) = np.eye(n), self.reduced
             b = [r * one + p * K + q * C for r, p, q in criterion.matrices(dt)]
-            return _roots([b[0] / dt**2, b[1] / (2.0 * dt), 0.25 * b[2]])
+            return _roots([b[0] / dt**2, b[1] / (2.0 * dt), 0.25 * b[2]]), 0.0
         M, C, K = self.matrices
         A = probe.system_matrix(method.record, method.numbers, structure.Structure(n, M, C, K), dt)
         if method.record.stages <= 1:  # those with several forces a step need not leave a = M^-1 F
@@ -485,51 +465,10 @@ class Coupled(Modes):
             a = -np.column_stack([solve(column) for column in np.hstack([definite.full(K), definite.full(C)]).T])
             A = A[: 2 * n, : 2 * n] + A[: 2 * n, 2 * n : 3 * n] @ a
         if not np.all(np.isfinite(A)):
-            return np.array([math.inf + 0j])
+            return np.array([math.inf + 0j]), 1.0
         factors = interruptible(80.0 * n**3, np.linalg.eigvals, A).astype(np.complex128)
         with np.errstate(divide="ignore", invalid="ignore"):
-            z: NDArray[np.complex128] = (2.0 / dt) * (factors - 1.0) / (factors + 1.0)
-        return z
-
-    def _search(self, method: Method, bound: float) -> float:
-        """The limit: between the first step that grows, of many from the shortest, and the one before it."""
-        least = (1e-9 if criterion_of(method).linear else 1e-6 if method.record.stages <= 1 else 1e-3) / self.fastest
-        lower = upper = 0.0
-        for upper in self._steps(method, least, bound if criterion_of(method).linear and not self.grows else 0.0):
-            if self._margin(method, upper) > 0.0:
-                break
-            lower = upper
-        else:
-            return math.inf
-        if lower == 0.0:
-            return 0.0
-        if method.record.stages > 1 and self.n <= FEW:  # where a part of the step has no solution, a narrow band of steps grows
-            between = np.linspace(lower / BELOW, lower, BANDS).tolist()
-            first = next((k for k, step in enumerate(between) if self._margin(method, step) > 0.0), 0)
-            lower, upper = between[first - 1 : first + 1] if first > 0 else (lower, upper)
-        limit = _root(lambda dt: self._margin(method, dt), lower, upper)
-        return 0.0 if self._came_gradually(method, limit) else limit
-
-    def _steps(self, method: Method, least: float, stable: float) -> Iterator[float]:
-        """Steps to try. least : whose growth is told from rounding. stable : steps up to there do not grow."""
-        fastest, rates = self.fastest, np.abs(self.eigenvalues)
-        slowest = float(np.min(rates[rates > STILL * fastest], initial=fastest))
-        close = 10.0 ** (1.0 / min(max(LOOKS // self.n, FEWEST), MOST))
-        begin = 1e-2 / fastest
-        if self.n > FEW and 0.0 < (known := self._of_modes(method)) < math.inf:
-            begin = max(begin, known / NEARBY)
-        step = max(least, stable)
-        while step < 1e9 / fastest:
-            yield step
-            after = step * (close if begin <= step and step * slowest < BESIDE else 10.0)
-            step = begin if step < begin < after else after
-
-    def _came_gradually(self, method: Method, limit: float) -> bool:
-        """Whether all steps grow, the short ones below rounding: nothing damps, and a longer one grows but a little more."""
-        rates, fastest = self.eigenvalues, self.fastest
-        damped = float(np.max(rates.real[np.abs(rates) > STILL * fastest], initial=-math.inf)) < -EXACT * fastest
-        hidden = not damped and self.growth == 0.0 and limit * fastest < AT_ONCE
-        return hidden and self._margin(method, LONGER * limit) <= GRADUAL * min(fastest, 1.0 / limit)
+            return (2.0 / dt) * (factors - 1.0) / (factors + 1.0), 1.0
 
     def _of_modes(self, method: Method) -> float:
         """The limit of the modes without damping, each with its own share of the damping: right where the damping is light."""
@@ -567,23 +506,6 @@ def _roots(b: list[Array]) -> NDArray[np.complex128]:
     companion = np.vstack([np.eye(n, 2 * n, n), lower])
     values: NDArray[np.complex128] = interruptible(80.0 * n**3, np.linalg.eigvals, companion).astype(np.complex128)
     return values
-
-
-def _root(margin: Callable[[float], float], lower: float, upper: float) -> float:
-    """Where margin rises through 0 between two steps: by straight lines, of which none keeps an end for long (the Illinois method)."""
-    f, g = (max(min(margin(h) * h, 1.0), -1.0) for h in (lower, upper))
-    kept = 0
-    for k in range(100):
-        if upper - lower <= CLOSE * upper:
-            break
-        halve = k % 4 == 3 or g == 1.0  # a factor has passed -1: margin jumps
-        step = 0.5 * (lower + upper) if halve else lower + min(max(f / (f - g), 1e-10), 1.0 - 1e-10) * (upper - lower)
-        value = max(min(margin(step) * step, 1.0), -1.0)
-        if value <= 0.0:
-            lower, f, g, kept = step, value, g * (0.5 if kept == 1 and g < 1.0 else 1.0), 1
-        else:
-            upper, g, f, kept = step, value, f * (0.5 if kept == -1 else 1.0), -1
-    return lower
 
 
 def _stays(problem: structure.Structure, method: Method, dt: float) -> bool:
