@@ -417,7 +417,8 @@ class Drive(OnAgenda):
             return status if self.ahead is None else self.ahead.heed(status, goal, self.first or 0.0, self.events)
         if self.ahead is None:
             return int(self.run.adaptive(count, goal, rows, paced=True))
-        return self.ahead.steps(count, goal, rows, self.first or 0.0, self.events)
+        status = self.ahead.steps(count, goal, rows, self.first or 0.0, self.events)
+        return self._solve_anew(status, goal) if status in CANNOT else status
 
     def _tell_stiff(self) -> None:
         """Warns, once, where so many steps are held at the stability limit that an implicit method would be the better one."""

@@ -177,7 +177,9 @@ def solve_ivp(
         M(t, y) v = f(t, y). M may be singular: then some of the equations are algebraic, and the problem must be of
         index 1. A start that does not satisfy them is moved first (``consistent``).
         Between steps of methods without their own extension, lines are straight. Behind breaks and doses the state is
-        projected again; events that act are refused where M is singular.
+        projected again; events that act are refused where M is singular. Where no step goes on from a state that satisfies the algebraic
+        equations to within the tolerances, as those of diodes may be steep, they are solved anew there: t has that time twice then, and the
+        message says how often.
     consistent : "project" or "check"
         What to do with a start that violates the algebraic equations by more than the tolerances: "project" changes it in the null
         space of M, so that M y0 stays, and the result says so and has it as ``y0``; "check" refuses it.
@@ -330,7 +332,7 @@ def solve_ivp(
             if algebraic is not None:
                 sizes = sizes_of(start, (rtol, atol) if dt is None else None)
                 start = algebraic.start(equation, span[0], start, jac, extra, sizes)
-                project = partial(algebraic.behind, equation, start, jac, extra, sizes)
+                project = algebraic.behind
     settings = Settings(
         dt, rtol, atol, t_eval, save, save_every, dense_output, events, extra, progress, callback, first_step, max_step, min_step,
         max_steps, checkpoint, checkpoint_every, resume, breaks, outputs, solver=solving, own_breaks=own, doses=doses,

@@ -559,8 +559,8 @@ class Stepper(Kept):
 
     def _looks(self) -> OnTheWay | None:
         if self._way is None and self._tolerances is not None:
-            mass, sign = None if self._algebraic is None else self._algebraic.mass, self._call["direction"]
-            self._way = OnTheWay(self._run, self._tolerances, self._t0, self._start, self._first, sign, mass)
+            sign = self._call["direction"]
+            self._way = OnTheWay(self._run, self._tolerances, self._t0, self._start, self._first, sign, self._algebraic)
         return self._way
 
     def _settle(self, status: int, h: float) -> None:
