@@ -110,7 +110,7 @@ class OnTheWay:
             if self.crawl is None:
                 from mflow.walls.crawl import Crawl  # not in short runs
 
-                self.crawl = Crawl(run, (self.t0, ahead.t_end), ahead.tolerances[1], "Stepper", ahead.mass is None)
+                self.crawl = Crawl(run, (self.t0, ahead.t_end), ahead.tolerances, "Stepper", ahead.mass is None)
             self.crawl.end = ahead.t_end
             self.crawl.look()
             aside(self.crawl.look_for_chance)

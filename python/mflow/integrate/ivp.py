@@ -14,7 +14,7 @@ from mflow_core.problems.signatures import companion
 
 from mflow.base.checks import Array, any_given, as_tuple, check_flags, check_start
 from mflow.base.methods import Method, as_method, asks_for_auto, refuse_unknown
-from mflow.base.result import IVPResult, pending
+from mflow.base.result import IVPResult, attach, pending
 from mflow.base.telling import tell, tell_of_order
 from mflow.base.threads import shared_among
 from mflow.integrate.control import RTOL, Event, Settings, check_span, default_method, listed_events, sizes_of
@@ -367,8 +367,20 @@ def _short(
 
 def _told(result: IVPResult, drive: Drive) -> IVPResult:
     """The result, after a look for poles where some steps were rejected, and for jumps where many were."""
+    if result["nrejected"] < FEW_REJECTED:
+        return result
+    try:
+        _look_back(result, drive)
+    except BaseException as error:
+        attach(error, lambda: result, "in mflow.solve_ivp, where steps of the finished run are looked at; .partial_result holds all of it")
+        raise
+    return result
+
+
+def _look_back(result: IVPResult, drive: Drive) -> None:
+    """These looks."""
     slid = drive.walls is not None and bool(drive.walls.slid)
-    if result["nrejected"] >= FEW_REJECTED and not slid:
+    if not slid:
         from mflow.walls.leapt import tell_of_poles
 
         tell_of_poles(result, drive.run, "solve_ivp")
@@ -376,7 +388,6 @@ def _told(result: IVPResult, drive: Drive) -> IVPResult:
         from mflow.walls.jumps import tell_of_jumps
 
         tell_of_jumps(result, drive.run, "solve_ivp", np.empty(0) if drive.agenda is None else drive.agenda.breaks, slid)
-    return result
 
 
 def _tell_at_the_start(fun: Any, args: Any, threads: int | None, elementwise: bool) -> None:

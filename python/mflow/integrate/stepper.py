@@ -584,6 +584,7 @@ class Stepper(Kept):
     def _ending(self, mode: str, h: float, where: str) -> Ending:
         method = self.method if self._legs is None else self._legs.in_charge
         ending = Ending(self._run, method, mode, h, self._start, self._t0, where)
+        ending.rtol = 0.0 if self._tolerances is None else float(np.max(self._tolerances[0]))
         ending.pole = "" if self._way is None else self._way.pole
         return ending
 

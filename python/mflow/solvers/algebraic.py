@@ -21,6 +21,7 @@ from mflow.solvers.mass import Mass, MovingMass, mass_of
 __all__ = ["Algebraic", "algebraic_of", "rank_words"]
 
 CONSISTENT = ("project", "check")
+NO_WAY = 1e-9  # of t: a last step behind which the equations are not solved anew
 ANEW = "once on the way", "at {} places on the way"
 
 
@@ -64,8 +65,9 @@ class Algebraic:
         self._lost: Callable[[], Array]
         self._start: Callable[..., Array]  # of another time and state
         self._folds: Callable[[float, Array], str]
+        self.sign = 0.0  # of det(U' J V) where the equations were last solved
         self.spent = 0, 0  # of these, behind jumps
-        self.anew, self.anew_k = 0, -1  # how often the equations were solved anew on the way; the step after which it was last tried
+        self.anew = 0  # how often the equations were solved anew on the way
 
     @property
     def linear(self) -> dict[str, Any]:
@@ -79,9 +81,10 @@ class Algebraic:
         none."""
         asked = self._asked(equation, t0, start.shape, jac, args)
         self.found = consistent_start(asked[0], t0, start.ravel(), *asked[1:], how or self.consistent, size)
+        self.sign = self.found.sign
         self._lost = partial(lost_to_rounding, asked[0], t0, self.found.y, *asked[1:], size)
         self._start = partial(self.start, equation, jac=jac, args=args, size=size)
-        self._folds = lambda t, y: fold_words(*self._asked(equation, t, start.shape, jac, args), y, self.found.y, size)
+        self._folds = lambda t, y: fold_words(*self._asked(equation, t, start.shape, jac, args), y, self.found, size)
         return np.ascontiguousarray(self.found.y.reshape(start.shape))
 
     def _asked(
@@ -140,17 +143,22 @@ class Algebraic:
         """The state with its algebraic part solved for, of a run that cannot go on; None where that is its state, or nothing is found.
 
         Steps keep the equations to within the tolerances. Where they are steep, as those of diodes, that is far: no Newton iteration may
-        begin there, and the error of the state is the error of every step from it, however short.
+        begin there, and the error of the state is the error of every step from it, however short. Where steps have led over a fold or a
+        pole of the equations, det(U' J V) has another sign, and what is found is on another branch. Steps that have become shorter and
+        shorter come to a pole.
         """
-        if run.k == self.anew_k or not self.mass.n_algebraic or rank_words(run.solver):
+        from mflow_core.stepping.legs import poles_are_looked_for  # not loaded until there is a run
+
+        last_step, y, sign = poles_are_looked_for(run)[1], run.y, self.sign
+        if not last_step > NO_WAY * abs(run.t) or not self.mass.n_algebraic or rank_words(run.solver):
             return None
-        self.anew_k, y = run.k, run.y
         try:
             with np.errstate(all="ignore"):
                 state = self.behind(run.t, y, "project")
         except ValueError:  # there is no such state near y: the run ends, for its own reason
             return None
-        if np.array_equal(state, y):
+        if np.array_equal(state, y) or self.sign * sign < 0.0:
+            self.sign = sign
             return None
         self.anew += 1
         return state

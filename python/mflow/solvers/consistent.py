@@ -30,14 +30,17 @@ ROUNDING = 64.0 * EPS  # a start is left as it is where it would move by less th
 
 
 class Found(NamedTuple):
-    """The start that is taken, and what to say of it: "" where it is the one that was given."""
+    """The start that is taken; what to say of it: "" where it is the one that was given; the sign of det(U' J V) there, 0: not known."""
 
     y: Array
     words: str
+    sign: float = 0.0
 
 
 class _Equations:
     """g(y) = U' f(t0, y) with its derivative along V: U' J V."""
+
+    sign = 0.0  # of its determinant where it was last solved with; 0: not known
 
     def __init__(
         self, mass: Mass, t0: float, y0: Array, slope: Callable[[Array], Array], jacobian: Callable[[Array], Any] | None, size: Array
@@ -144,12 +147,13 @@ def consistent_start(
                 f"y0: expected a start that satisfies the algebraic equations, got one that would have to move by {first[where]:.3g} in "
                 f'component {where}, {off:.3g} times the tolerances; correct it, or pass consistent="project"'
             )
-        return Found(y0, "")
+        return Found(y0, "", equations.sign)
     if np.all(np.abs(first) <= ROUNDING * np.max(np.abs(y0), initial=0.0)):
-        return Found(y0, "")
+        return Found(y0, "", equations.sign)
     y = _project(equations, y0, solve)
     where = int(np.argmax(np.abs(y - y0) / size))
-    return Found(y, f"the start moved by {y[where] - y0[where]:.3g} in component {where} to satisfy the algebraic equations")
+    words = f"the start moved by {y[where] - y0[where]:.3g} in component {where} to satisfy the algebraic equations"
+    return Found(y, words, equations.sign)
 
 
 def lost_to_rounding(
@@ -178,18 +182,19 @@ def lost_to_rounding(
 
 
 def fold_words(
-    mass: Mass, slope: Callable[[Array], Array], jacobian: Callable[[Array], Any] | None, y: Array, start: Array, size: Array
+    mass: Mass, slope: Callable[[Array], Array], jacobian: Callable[[Array], Any] | None, y: Array, start: Found, size: Array
 ) -> str:  # fmt: skip
-    """Words, where the determinant of U' J V changes its sign next to y, at which a run from `start` cannot go on: the algebraic equations
-    fold back there, and no solution goes on; "" otherwise. Arguments as in `consistent_start`.
+    """Words, where the determinant of U' J V changes its sign next to y, at which a run from `start` cannot go on, or has changed it
+    before; "" otherwise. Arguments as in `consistent_start`.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from mflow.solvers.consistent import fold_words
+    >>> from mflow.solvers.consistent import Found, fold_words
     >>> from mflow.solvers.mass import mass_of
     >>> f = lambda y: np.array([-1.0, y[1] ** 2 - y[0]])
-    >>> fold_words(mass_of([1.0, 0.0], 2), f, None, np.array([1e-8, 1e-4]), np.ones(2), np.full(2, 1e-6))[:50]
+    >>> y = np.array([1e-8, 1e-4])
+    >>> fold_words(mass_of([1.0, 0.0], 2), f, None, y, Found(np.ones(2), ""), np.full(2, 1e-6))[:50]
     '; the algebraic equations fold back next to y = [1'
     """
     equations = _Equations(mass, math.nan, y, slope, jacobian, size)
@@ -198,8 +203,13 @@ def fold_words(
     here = equations.full(y)
     if not np.all(np.isfinite(here)):
         return ""
+    if start.sign * np.linalg.slogdet(here)[0] < 0.0:
+        return (
+            "; the determinant of U' J V (U and V the left and right null spaces of M) has another sign than at the start: steps have led "
+            "over a fold or a pole of the algebraic equations, where the solution ends or jumps; lower rtol and atol to see where"
+        )
     along = mass.right.back(np.linalg.svd(here)[2][-1])
-    reach = FOLD * float(np.max(np.maximum(np.abs(y), np.abs(start))[along != 0.0], initial=0.0)) / float(np.max(np.abs(along)))
+    reach = FOLD * float(np.max(np.maximum(np.abs(y), np.abs(start.y))[along != 0.0], initial=0.0)) / float(np.max(np.abs(along)))
     beside = [equations.full(y + side * reach * along) for side in (1.0, -1.0)]
     signs = [float(np.linalg.slogdet(G)[0]) for G in (here, *beside) if np.all(np.isfinite(G))]
     if signs[0] * min(signs[1:], key=lambda sign: sign * signs[0], default=signs[0]) >= 0.0:
@@ -266,6 +276,7 @@ def _solver_of(equations: _Equations, y: Array) -> Callable[[Array], Array]:
     columns = np.max(np.abs(G / np.where(rows > 0.0, rows, 1.0)), axis=0)
     if np.any(rows == 0.0) or np.any(columns == 0.0):
         raise ValueError(_words(equations, y))
+    equations.sign = float(np.linalg.slogdet(G)[0])
     s = interruptible(SVD * float(len(G)) ** 3, np.linalg.svd, G / rows / columns, compute_uv=False)
     if s[-1] <= (len(s) * 16.0 * EPS if equations.exact else ROOT_EPS) * s[0]:
         raise ValueError(_words(equations, y))

@@ -72,7 +72,7 @@ def test_a_fold_of_the_algebraic_equations_is_named(method: str, jac: Any) -> No
         r = mflow.solve_ivp(fun, (0, 9), [-2.0, -2.0], method, mass=[1.0, 0.0], jac=jac)
     assert not r.success
     assert r.t[-1] == pytest.approx(1.5, abs=1e-3)  # int (3 z^2 - 3)/(1 - z) dz from -2 to -1
-    assert "fold back next to y = [2, -" in r.message
+    assert "fold back next to y = [2, -" in r.message or "have led over a fold" in r.message
     assert r.nfev < 2500
 
 
