@@ -119,6 +119,12 @@ def test_names_of_other_libraries_are_answered_with_the_nearest_of_ours(name, ou
         as_method(name, {}, fits=lambda record: record.kind == "update")
 
 
+@pytest.mark.parametrize(("name", "ours"), [("ode45", "dopri5"), ("ode23", "bs32")])
+def test_matlabs_names_of_methods_that_are_here(name, ours):
+    with pytest.raises(ValueError, match=rf"^method: no method '{name}'; here it is '{ours}'$"):
+        as_method(name, {})
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -112,7 +112,9 @@ def test_a_solution_that_leaves_says_so(method: str) -> None:
         ({"nonnegative": [1]}, r"y0: expected no component below 0.* got -1.0 in 1"),
         ({"until": "rest"}, 'until: expected "steady"'),
         ({"steady_rtol": 1e-3}, "steady_rtol, steady_atol: they belong to"),
-        ({"until": "steady", "steady_atol": -1.0}, "atol: expected a number of at least 0, got -1.0"),
+        ({"until": "steady", "steady_atol": -1.0}, "^steady_atol: expected a number of at least 0, got -1.0"),
+        ({"until": "steady", "steady_rtol": 0.0}, "^steady_rtol: expected a finite number of at least 100 eps"),
+        ({"until": "steady", "steady_rtol": [1e-3] * 3}, "^steady_rtol: expected one number, or one for each component"),
     ],
 )
 def test_bad_input_is_named(options: dict[str, Any], words: str) -> None:

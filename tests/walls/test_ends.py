@@ -159,3 +159,14 @@ def test_auto_does_not_go_alone_to_a_place_that_neither_method_passes() -> None:
     r = mflow.solve_ivp(lambda t, y: [-1e4 * y[0] + (1e14 if t >= 10.0 else 0.0)], (0, 10), [1.0], "auto", rtol=1e-9, atol=1e-9)
     assert r.reason == "step_too_small"
     assert r.nfev < 10_000
+
+
+@pytest.mark.parametrize("method", ["dopri5", "radau5", "bdf"])
+def test_the_end_is_told_with_the_digits_that_are_known(method: str) -> None:
+    """It is 1/3 + 2000; with rtol = 1e-3 nine digits were told, of which three were right."""
+    for rtol, digits in ((1e-3, 3), (1e-6, 6)):
+        with np.errstate(all="ignore"):
+            r = mflow.solve_ivp(falls(2.0), (2000, 2001), [1.0], method, rtol=rtol, atol=1e-3 * rtol, max_steps=20_000)
+        told = r.message.split("the solution ends near t = ")[1].split(" ")[0].rstrip(":")
+        assert len(told.partition(".")[2]) <= digits
+        assert float(told) == pytest.approx(2000 + 1 / 3, abs=10.0**-digits * 20)

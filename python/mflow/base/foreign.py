@@ -187,6 +187,8 @@ SYNONYMS = {
     "euler": "expliciteuler eulerexplicit rungekutta1",
     "symplectic_euler": "eulercromer",
     "rk4": "rungekutta rungekutta4 classicalrungekutta",
+    "dopri5": "ode45 dp5",
+    "bs32": "ode23 bs3",
 }
 # Algorithms that are not here, in plain names, by the method that is made for the same problems.
 METHODS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
+import math
 import sys
 import warnings
 from collections.abc import Collection, Iterator, Mapping
@@ -12,7 +13,7 @@ from types import FunctionType
 from typing import Any, TypeVar
 
 __all__ = [
-    "LIBRARIES", "Told", "answer_others", "counted", "heard", "knows_other_words", "public_name", "tell", "tell_of_errors",
+    "LIBRARIES", "Told", "about", "answer_others", "counted", "heard", "knows_other_words", "public_name", "tell", "tell_of_errors",
     "tell_of_members", "tell_of_order",
 ]  # fmt: skip
 
@@ -34,6 +35,18 @@ def counted(count: int | str, noun: str) -> str:
     ('1 step', '0 steps', '1.5 steps')
     """
     return f"{count} {noun}" if str(count) == "1" else f"{count} {noun}s"
+
+
+def about(t: float, width: float) -> str:
+    """A time that is known to within `width`, with the digits that say something.
+
+    Examples
+    --------
+    >>> from mflow.base.telling import about
+    >>> about(0.500142532, 0.005), about(2000.9991, 0.01), about(0.500000163, 0.0)
+    ('0.5', '2001', '0.500000163')
+    """
+    return f"{round(t, -math.floor(math.log10(2.0 * width))) if 0.0 < width < math.inf else t:.9g}"
 
 
 Told = tuple[str, type[Warning]]

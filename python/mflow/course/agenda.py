@@ -230,11 +230,24 @@ class OnAgenda:
             state = behind if state is not None or not np.array_equal(behind, before) else None
             if state is not None:
                 self.history.take_back(t)
+        return self._begin_anew(self.agenda.goal, state)
+
+    def _begin_anew(self, goal: float, state: Array | None) -> int:
+        """A new start where the run stands, from another state where there is one, and what events that this crosses do; the status."""
         rows = self.history.room() if self.history.writes and (state is not None or self.both_sides) else None
-        status = int(run.jump(self.agenda.goal, state, None, rows))
+        status = int(self.run.jump(goal, state, None, rows))
         if status == 0 and state is not None and self.events is not None:
-            status = self._act_on(int(self.events.jump_at(t, self._watched())))
+            status = self._act_on(int(self.events.jump_at(self.run.t, self._watched())))
         return status
+
+    def _solve_anew(self, status: int, goal: float) -> int:
+        """What becomes of a run with algebraic equations that cannot go on: it may from where they are solved anew. The status."""
+        run, algebraic = self.run, self.settings.algebraic
+        state = None if algebraic is None else algebraic.solved_anew(run)
+        if state is None:
+            return status
+        self.history.take_back(run.t)
+        return self._begin_anew(goal, state)
 
     def _forget(self) -> None:
         """The problem jumps: what it remembers of itself belongs to the other side."""

@@ -21,7 +21,7 @@ from mflow.walls.jumps import ENDS
 from mflow.walls.signs import LONGEST
 
 if TYPE_CHECKING:
-    from mflow.solvers.mass import Mass
+    from mflow.solvers.algebraic import Algebraic
     from mflow.walls.crawl import Crawl
 
 __all__ = ["OnTheWay"]
@@ -38,18 +38,20 @@ def aside(ask: Callable[..., Any], *args: Any) -> Any:
 
 
 class OnTheWay:
-    """Of one stepper. tolerances : (rtol, atol). first : the first step of starts, 0: estimated. t0 : where it began."""
+    """Of one stepper. tolerances : (rtol, atol). first : the first step of starts, 0: estimated. t0 : where it began. algebraic : M, where
+    there is one, and its equations."""
 
     told = ""
     free = 0  # single steps up to this one have nothing to look at, where none is told how far to go
     crawl: Crawl | None = None
 
     def __init__(
-        self, run: Any, tolerances: tuple[Array, ...], t0: float, start: Array, first: float, direction: float, mass: Mass | None
+        self, run: Any, tolerances: tuple[Array, ...], t0: float, start: Array, first: float, direction: float, algebraic: Algebraic | None
     ) -> None:
         self.run, self.t0, self.start, self.first, self.direction = run, t0, start, first, direction
         self.longest = run.max_step  # as its user allows
-        self.ahead = Ahead(run, tolerances, None, aside, mass)
+        self.algebraic = algebraic
+        self.ahead = Ahead(run, tolerances, None, aside, None if algebraic is None else algebraic.mass)
 
     def begin(self, t0: float, start: Array | None) -> None:
         """Before the run is put elsewhere: nothing is known of the way from there."""
@@ -82,6 +84,8 @@ class OnTheWay:
                 status = ahead.steps(1 if slides else left, goal, rows, self.first, events)
             elif (status := tried or int(run.adaptive(left, goal, rows))) != 0:
                 status, tried = ahead.heed(status, goal, self.first, events), 0
+            if status in CANNOT:
+                status = self._solve_anew(status)
             before, k = k, run.k
             if k != before and (slides or k % every == 0):
                 status = self._look(status, goal, events)
@@ -93,6 +97,12 @@ class OnTheWay:
         self.free = k + every - 1 - k % every if quiet else 0
         return status
 
+    def _solve_anew(self, status: int) -> int:
+        """What becomes of a run with algebraic equations that cannot go on: it may from where they are solved anew. The status."""
+        run, algebraic = self.run, self.algebraic
+        state = None if algebraic is None else algebraic.solved_anew(run)
+        return status if state is None else int(run.jump(run.t, state))
+
     def _look(self, status: int, goal: float, events: Any) -> int:
         """What has its turn after some steps; the status."""
         run, ahead = self.run, self.ahead
@@ -100,7 +110,7 @@ class OnTheWay:
             if self.crawl is None:
                 from mflow.walls.crawl import Crawl  # not in short runs
 
-                self.crawl = Crawl(run, (self.t0, ahead.t_end), ahead.tolerances[1], "Stepper", ahead.mass is None)
+                self.crawl = Crawl(run, (self.t0, ahead.t_end), ahead.tolerances, "Stepper", ahead.mass is None)
             self.crawl.end = ahead.t_end
             self.crawl.look()
             aside(self.crawl.look_for_chance)

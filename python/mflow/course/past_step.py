@@ -94,7 +94,7 @@ class Judge:
             return None  # it is another one at each call
         from mflow.walls.jumps import end_words  # where a step is that steep
 
-        if text := end_words(probe.slope, t, y, h, most=OVER):
+        if text := end_words(probe.slope, t, y, h, most=OVER, width=abs(h)):
             return Finding(0.0, f"{text}. Steps of dt = {abs(h):g} go on from it, and what they return behind it means nothing")
         end, parts = probe.trial(h), int(min(max(3.0, math.ceil(steep)), COARSE))
         z, way = _by_short_steps(probe, step, parts), [y + part * (end - y) for part in PARTS]

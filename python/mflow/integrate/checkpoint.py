@@ -103,7 +103,7 @@ class Checkpoints:
         facts = {
             "call": self._call(), "done": self.history.rows.done, "dt": dt, "looks": _saved(looks), "nfev": nfev,
             "held": self.held or bool(self.run.stiffness[3]), **({"lost": lost} if "steps" in self.facts() else {}),
-            **({"behind": list(self.algebraic.spent)} if self.algebraic is not None and any(self.algebraic.spent) else {}),
+            **({"behind": self.algebraic.saved} if self.algebraic is not None and any(self.algebraic.saved) else {}),
             **({"looked": looked} if looked or looks != spectrum.Looks() else {}),
             **({"beyond": self.history.beyond} if self.history.beyond else {}),
             **({} if past is None else {"past": past}), **({} if walls is None else {"walls": walls}),

@@ -298,7 +298,7 @@ class GivenSteps:
 # ---- tolerances -----------------------------------------------------------------------------------------------------------------
 
 
-def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...], of: str = "") -> tuple[Array, Array]:
+def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...], of: str = "", before: str = "") -> tuple[Array, Array]:
     """(rtol, atol), each a float64 array of one number for all components, or of one for each.
 
     Parameters
@@ -307,7 +307,7 @@ def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...], of: str = "")
         A number, or one for each component: of the state's shape, or flat. The local error of component i is held to
         atol_i + rtol_i |y_i|. An infinite atol_i leaves its component out.
     shape : the state's.
-    of : "_v" for those of a velocity, which may be left out as a whole; the names in messages end so.
+    of : "_v" for those of a velocity, which may be left out as a whole; the names in messages end so. before : what they begin with.
 
     Raises
     ------
@@ -319,19 +319,20 @@ def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...], of: str = "")
     """
     if type(rtol) is float and type(atol) is float and LEAST_RTOL <= rtol < math.inf and 0.0 <= atol < math.inf:
         return _pair(rtol, max(atol, LEAST_ATOL))
-    relative, absolute = _tolerance(rtol, "rtol" + of, shape), _tolerance(atol, "atol" + of, shape)
+    relative, absolute = _tolerance(rtol, before + "rtol" + of, shape), _tolerance(atol, before + "atol" + of, shape)
     bad = np.flatnonzero(~(relative >= LEAST_RTOL) | ~np.isfinite(relative))
     if bad.size:
         raise ValueError(
-            _entry("rtol" + of, relative, bad[0], f"a finite number of at least 100 eps = {LEAST_RTOL:.3g}")
+            _entry(before + "rtol" + of, relative, bad[0], f"a finite number of at least 100 eps = {LEAST_RTOL:.3g}")
             + "; below it rounding decides the measured error: ask for more digits in atol, or take rtol=1e-13"
         )
     bad = np.flatnonzero(~(absolute >= 0.0))
     if bad.size:
-        text = _entry("atol" + of, absolute, bad[0], "a number of at least 0")
+        text = _entry(before + "atol" + of, absolute, bad[0], "a number of at least 0")
         raise ValueError(f"{text}; with 0 the error is measured against |y| alone")
     if not of and absolute.size and np.all(np.isinf(absolute)):
-        raise ValueError("atol: expected a finite number for a component at least, got infinities alone; give dt=... for fixed steps")
+        fix = "give dt=... for fixed steps"
+        raise ValueError(f"{before}atol: expected a finite number for a component at least, got infinities alone; {fix}")
     return relative, np.maximum(absolute, LEAST_ATOL)
 
 
@@ -587,4 +588,4 @@ def rest_of(s: Settings, run: Any, t1: float, shape: tuple[int, ...], tolerances
         return None
     plain = [float(one[0]) if one.size == 1 else one for one in tolerances[:2] or (np.array([RTOL]), np.array([ATOL]))]
     rtol, atol = plain[0] if s.steady_rtol is None else s.steady_rtol, plain[1] if s.steady_atol is None else s.steady_atol
-    return Rest(run, t1, *check_tolerances(rtol, atol, shape))
+    return Rest(run, t1, *check_tolerances(rtol, atol, shape, before="steady_"))

@@ -359,7 +359,7 @@ class Drive(OnAgenda):
                 from mflow.walls.crawl import Crawl  # not in short runs
 
                 slopes = self.ahead is not None and self.settings.mass is None
-                self.crawl = Crawl(run, (self.t0, self.t1), self.tolerances[1], self.name, slopes)
+                self.crawl = Crawl(run, (self.t0, self.t1), self.tolerances, self.name, slopes)
             self.crawl.look()
             if self.ahead is not None:
                 self._aside(self.crawl.look_for_chance)
@@ -417,7 +417,8 @@ class Drive(OnAgenda):
             return status if self.ahead is None else self.ahead.heed(status, goal, self.first or 0.0, self.events)
         if self.ahead is None:
             return int(self.run.adaptive(count, goal, rows, paced=True))
-        return self.ahead.steps(count, goal, rows, self.first or 0.0, self.events)
+        status = self.ahead.steps(count, goal, rows, self.first or 0.0, self.events)
+        return self._solve_anew(status, goal) if status in CANNOT else status
 
     def _tell_stiff(self) -> None:
         """Warns, once, where so many steps are held at the stability limit that an implicit method would be the better one."""
@@ -524,6 +525,7 @@ class Drive(OnAgenda):
         method = self.method if self.legs is None else self.legs.in_charge
         ending = endings.Ending(self.run, method, self.mode, self.step, self.start, self.t0, where)
         ending.warned, ending.t_end = self.warned, self.t1
+        ending.rtol = float(np.max(self.tolerances[0])) if self.tolerances else 0.0
         ending.pole = "" if self.ahead is None or self.ahead.pole is None else self.ahead.pole.words
         return ending
 

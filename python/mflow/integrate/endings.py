@@ -23,7 +23,7 @@ from mflow.base.checks import Array, entry_words
 from mflow.base.methods import Method
 from mflow.base.progress import reason_of
 from mflow.base.result import IVPResult, attach, place_of
-from mflow.base.telling import counted
+from mflow.base.telling import about, counted
 from mflow.derivatives.differences import SINGLE, slope_digits
 from mflow.integrate.curvature import GROWTH, StiffnessWarning
 from mflow.solvers.algebraic import rank_words
@@ -32,7 +32,7 @@ from mflow.solvers.jacobian_doubt import mismatch, names_of, stalled, unsolved
 from mflow.spectra.krylov import random_vector
 from mflow.stability.amplification import measured_radius
 from mflow.stability.limits import explain_step, stability_limit, stiff_method
-from mflow.walls.jumps import end_words, sliding_words, slope_or_nan
+from mflow.walls.jumps import OFF, end_words, sliding_words, slope_or_nan
 
 __all__ = [
     "Ending",
@@ -96,6 +96,7 @@ class Ending:
     looked = 0  # evaluations for words that may go unsaid: none of the run's
     warned = ""  # what was said of steps that are too long, where that is known already
     t_end = math.nan
+    rtol = 0.0  # of error control
     pole = ""  # words of one in time that steps were held before
     held = False  # whether steps were held at the stability limit before a checkpoint that the run went on from
 
@@ -171,8 +172,9 @@ class Ending:
         end = blow_up_time(self._slope, run.t, y, self.t0, h, self.start, finite)
         if end is None:
             return None
+        width = max(AGREE * abs(end - run.t), OFF * self.rtol * abs(run.t - self.t0))
         return "diverged", (
-            f"the solution runs off in finite time, near t = {end:.9g} {self.where}: the largest component is {_size(y):.3g}, "
+            f"the solution runs off in finite time, near t = {about(end, width)} {self.where}: the largest component is {_size(y):.3g}, "
             f"the largest slope {_size(self._slope(run.t, y)):.3g}, and steps have shrunk to {abs(h):.3g}"
         )
 
@@ -299,7 +301,9 @@ class Ending:
             return ""
         h = max(h, 1e-9 * max(_size(y), 1e-300) / speed)
         h = math.copysign(h, run.h if self.mode == "adaptive" else self.step)
-        words = sliding_words(self._slope, run.t, y, h, most) or end_words(self._slope, run.t, y, h)
+        words = sliding_words(self._slope, run.t, y, h, most) or end_words(
+            self._slope, run.t, y, h, width=OFF * self.rtol * abs(run.t - self.t0)
+        )
         if not words and math.isinf(most):
             from mflow.walls.leapt import passing_words  # seldom needed
 

@@ -14,7 +14,7 @@ from mflow_core.problems.signatures import companion
 
 from mflow.base.checks import Array, any_given, as_tuple, check_flags, check_start
 from mflow.base.methods import Method, as_method, asks_for_auto, refuse_unknown
-from mflow.base.result import IVPResult, pending
+from mflow.base.result import IVPResult, attach, pending
 from mflow.base.telling import tell, tell_of_order
 from mflow.base.threads import shared_among
 from mflow.integrate.control import RTOL, Event, Settings, check_span, default_method, listed_events, sizes_of
@@ -177,7 +177,9 @@ def solve_ivp(
         M(t, y) v = f(t, y). M may be singular: then some of the equations are algebraic, and the problem must be of
         index 1. A start that does not satisfy them is moved first (``consistent``).
         Between steps of methods without their own extension, lines are straight. Behind breaks and doses the state is
-        projected again; events that act are refused where M is singular.
+        projected again; events that act are refused where M is singular. Where no step goes on from a state that satisfies the algebraic
+        equations to within the tolerances, as those of diodes may be steep, they are solved anew there: t has that time twice then, and the
+        message says how often.
     consistent : "project" or "check"
         What to do with a start that violates the algebraic equations by more than the tolerances: "project" changes it in the null
         space of M, so that M y0 stays, and the result says so and has it as ``y0``; "check" refuses it.
@@ -330,7 +332,7 @@ def solve_ivp(
             if algebraic is not None:
                 sizes = sizes_of(start, (rtol, atol) if dt is None else None)
                 start = algebraic.start(equation, span[0], start, jac, extra, sizes)
-                project = partial(algebraic.behind, equation, start, jac, extra, sizes)
+                project = algebraic.behind
     settings = Settings(
         dt, rtol, atol, t_eval, save, save_every, dense_output, events, extra, progress, callback, first_step, max_step, min_step,
         max_steps, checkpoint, checkpoint_every, resume, breaks, outputs, solver=solving, own_breaks=own, doses=doses,
@@ -365,8 +367,20 @@ def _short(
 
 def _told(result: IVPResult, drive: Drive) -> IVPResult:
     """The result, after a look for poles where some steps were rejected, and for jumps where many were."""
+    if result["nrejected"] < FEW_REJECTED:
+        return result
+    try:
+        _look_back(result, drive)
+    except BaseException as error:
+        attach(error, lambda: result, "in mflow.solve_ivp, where steps of the finished run are looked at; .partial_result holds all of it")
+        raise
+    return result
+
+
+def _look_back(result: IVPResult, drive: Drive) -> None:
+    """These looks."""
     slid = drive.walls is not None and bool(drive.walls.slid)
-    if result["nrejected"] >= FEW_REJECTED and not slid:
+    if not slid:
         from mflow.walls.leapt import tell_of_poles
 
         tell_of_poles(result, drive.run, "solve_ivp")
@@ -374,7 +388,6 @@ def _told(result: IVPResult, drive: Drive) -> IVPResult:
         from mflow.walls.jumps import tell_of_jumps
 
         tell_of_jumps(result, drive.run, "solve_ivp", np.empty(0) if drive.agenda is None else drive.agenda.breaks, slid)
-    return result
 
 
 def _tell_at_the_start(fun: Any, args: Any, threads: int | None, elementwise: bool) -> None:

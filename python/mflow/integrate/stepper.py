@@ -559,8 +559,8 @@ class Stepper(Kept):
 
     def _looks(self) -> OnTheWay | None:
         if self._way is None and self._tolerances is not None:
-            mass, sign = None if self._algebraic is None else self._algebraic.mass, self._call["direction"]
-            self._way = OnTheWay(self._run, self._tolerances, self._t0, self._start, self._first, sign, mass)
+            sign = self._call["direction"]
+            self._way = OnTheWay(self._run, self._tolerances, self._t0, self._start, self._first, sign, self._algebraic)
         return self._way
 
     def _settle(self, status: int, h: float) -> None:
@@ -584,6 +584,7 @@ class Stepper(Kept):
     def _ending(self, mode: str, h: float, where: str) -> Ending:
         method = self.method if self._legs is None else self._legs.in_charge
         ending = Ending(self._run, method, mode, h, self._start, self._t0, where)
+        ending.rtol = 0.0 if self._tolerances is None else float(np.max(self._tolerances[0]))
         ending.pole = "" if self._way is None else self._way.pole
         return ending
 

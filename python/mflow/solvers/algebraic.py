@@ -15,12 +15,14 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_choice, check_flags, check_whole, shown
 from mflow.base.methods import Method
-from mflow.solvers.consistent import Found, consistent_start, lost_to_rounding
+from mflow.solvers.consistent import Found, consistent_start, fold_words, lost_to_rounding
 from mflow.solvers.mass import Mass, MovingMass, mass_of
 
 __all__ = ["Algebraic", "algebraic_of", "rank_words"]
 
 CONSISTENT = ("project", "check")
+NO_WAY = 1e-9  # of t: a last step behind which the equations are not solved anew
+ANEW = "once on the way", "at {} places on the way"
 
 
 def algebraic_of(
@@ -61,27 +63,42 @@ class Algebraic:
         self.found = Found(np.zeros(0), "")
         self.nfev = self.njev = 0
         self._lost: Callable[[], Array]
+        self._start: Callable[..., Array]  # of another time and state
+        self._folds: Callable[[float, Array], str]
+        self.sign = 0.0  # of det(U' J V) where the equations were last solved
         self.spent = 0, 0  # of these, behind jumps
+        self.anew = 0  # how often the equations were solved anew on the way
 
     @property
     def linear(self) -> dict[str, Any]:
         """For `mflow.nonlinear.make_solver`."""
         return {"mass": self.mass, "exclude_algebraic": self.exclude}
 
-    def start(self, equation: Problem, t0: float, start: Array, jac: Any, args: tuple[Any, ...], size: Array) -> Array:
-        """The start that is taken. size: what is small for each component. ValueError where there is none."""
-        asked = stepper.Run(registry.find("euler"), equation, start, t0)
+    def start(
+        self, equation: Problem, t0: float, start: Array, jac: Any, args: tuple[Any, ...], size: Array, how: str | None = None
+    ) -> Array:  # fmt: skip
+        """The start that is taken. size: what is small for each component. how : `consistent`, if it is another. ValueError where there is
+        none."""
+        asked = self._asked(equation, t0, start.shape, jac, args)
+        self.found = consistent_start(asked[0], t0, start.ravel(), *asked[1:], how or self.consistent, size)
+        self.sign = self.found.sign
+        self._lost = partial(lost_to_rounding, asked[0], t0, self.found.y, *asked[1:], size)
+        self._start = partial(self.start, equation, jac=jac, args=args, size=size)
+        self._folds = lambda t, y: fold_words(*self._asked(equation, t, start.shape, jac, args), y, self.found, size)
+        return np.ascontiguousarray(self.found.y.reshape(start.shape))
+
+    def _asked(
+        self, equation: Problem, t: float, shape: tuple[int, ...], jac: Any, args: tuple[Any, ...]
+    ) -> tuple[Mass, Callable[[Array], Array], Callable[[Array], Any] | None]:
+        """M, f and J at this time."""
+        asked = stepper.Run(registry.find("euler"), equation, np.zeros(shape), t)
 
         def slope(y: Array) -> Array:
             self.nfev += 1
-            out: Array = asked.slope(t0, y.reshape(start.shape)).ravel()
+            out: Array = asked.slope(t, y.reshape(shape)).ravel()
             return out
 
-        flat = start.ravel()
-        mass, jacobian = self.mass.at(t0), self._jacobian(equation, t0, start.shape, jac, args)
-        self.found = consistent_start(mass, t0, flat, slope, jacobian, self.consistent, size)
-        self._lost = partial(lost_to_rounding, mass, t0, self.found.y, slope, jacobian, size)
-        return np.ascontiguousarray(self.found.y.reshape(start.shape))
+        return self.mass.at(t), slope, self._jacobian(equation, t, shape, jac, args)
 
     def rounding(self) -> Array:
         """What rounding leaves open of each component where the run begins."""
@@ -113,17 +130,48 @@ class Algebraic:
         if isinstance(self.mass, MovingMass):
             self.mass.side = low, high
 
-    def behind(self, equation: Problem, start: Array, jac: Any, args: tuple[Any, ...], size: Array, t: float, y: Array) -> Array:
-        """The state that is taken where the equation or the state has jumped; what was found at the start stays."""
+    def behind(self, t: float, y: Array, how: str | None = None) -> Array:
+        """The state that is taken where the equation or the state has jumped; what was found at the start stays. how : as of `start`."""
         found, before = self.found, (self.nfev, self.njev)
-        state = self.start(equation, t, y.reshape(start.shape), jac, args, size)
-        self.found = found
-        self.spent = self.spent[0] + self.nfev - before[0], self.spent[1] + self.njev - before[1]
+        try:
+            return self._start(t0=t, start=y, how=how)
+        finally:
+            self.found = found
+            self.spent = self.spent[0] + self.nfev - before[0], self.spent[1] + self.njev - before[1]
+
+    def solved_anew(self, run: stepper.Run) -> Array | None:
+        """The state with its algebraic part solved for, of a run that cannot go on; None where that is its state, or nothing is found.
+
+        Steps keep the equations to within the tolerances. Where they are steep, as those of diodes, that is far: no Newton iteration may
+        begin there, and the error of the state is the error of every step from it, however short. Where steps have led over a fold or a
+        pole of the equations, det(U' J V) has another sign, and what is found is on another branch. Steps that have become shorter and
+        shorter come to a pole.
+        """
+        from mflow_core.stepping.legs import poles_are_looked_for  # not loaded until there is a run
+
+        last_step, y, sign = poles_are_looked_for(run)[1], run.y, self.sign
+        if not last_step > NO_WAY * abs(run.t) or not self.mass.n_algebraic or rank_words(run.solver):
+            return None
+        try:
+            with np.errstate(all="ignore"):
+                state = self.behind(run.t, y, "project")
+        except ValueError:  # there is no such state near y: the run ends, for its own reason
+            return None
+        if np.array_equal(state, y) or self.sign * sign < 0.0:
+            self.sign = sign
+            return None
+        self.anew += 1
         return state
 
-    def go_on(self, spent: Any) -> None:
+    @property
+    def saved(self) -> list[int]:
+        """What a file has of starts behind jumps, for `go_on`."""
+        return [*self.spent, self.anew]
+
+    def go_on(self, saved: Any) -> None:
         """What starts behind jumps took before a run was saved. Raises TypeError or ValueError."""
-        self.spent = check_whole(spent[0], "behind: nfev", 0), check_whole(spent[1], "behind: njev", 0)
+        self.spent = check_whole(saved[0], "behind: nfev", 0), check_whole(saved[1], "behind: njev", 0)
+        self.anew = check_whole(saved[2] if len(saved) > 2 else 0, "behind: solved anew", 0)
         self.nfev, self.njev = self.nfev + self.spent[0], self.njev + self.spent[1]
 
     def _jacobian(
@@ -151,8 +199,16 @@ class Algebraic:
     def tell(self, result: Any) -> Any:
         """Adds to a result what the start was, and the evaluations that it took."""
         result.y0 = self.found.y.reshape(np.shape(result.y)[:-1])
-        result.nfev += self.nfev
-        result.njev += self.njev
         if self.found.words:
             result.message += f"; {self.found.words}"
+        if self.mass.n_algebraic and result.reason in {"solve_failed", "step_too_small"}:
+            before = self.nfev, self.njev
+            with np.errstate(all="ignore"):
+                result.message += self._folds(float(result.t[-1]), result.y[..., -1].ravel())
+            result.ncheck += self.nfev - before[0]
+            self.nfev, self.njev = before
+        if self.anew:
+            result.message += f"; the algebraic equations were solved anew {ANEW[self.anew > 1].format(self.anew)}, where no step went on"
+        result.nfev += self.nfev
+        result.njev += self.njev
         return result

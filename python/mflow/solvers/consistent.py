@@ -13,28 +13,34 @@ from mflow.base.extras import need
 from mflow.base.pace import interruptible
 from mflow.solvers.mass import Mass
 
-__all__ = ["Found", "consistent_start", "lost_to_rounding"]
+__all__ = ["Found", "consistent_start", "fold_words", "lost_to_rounding"]
 
 EPS = float(np.finfo(np.float64).eps)
 ROOT_EPS = math.sqrt(EPS)
 MOST, FEW = 2000, 200  # algebraic equations that a dense matrix is made for; where J is sparse
+SHOWN = 4  # components in words
 SMALL = 500  # unknowns whose pencil is looked at
 SVD = 4.0  # multiplications of singular values, of the number of unknowns cubed
 ITERATIONS, HALVINGS = 100, 60
+AGAIN, SHRUNK = 10, 0.9  # iterations, in which updates that find a solution come down to that part at least
 ROUNDED = 1e-9  # of the state: updates below it that no longer shrink are rounding in f
 RESOLVED = 32.0 * EPS  # of the terms of an algebraic equation: what steps can tell from rounding
+FOLD = 0.02  # of the state: how far a fold is looked for
 ROUNDING = 64.0 * EPS  # a start is left as it is where it would move by less than this
 
 
 class Found(NamedTuple):
-    """The start that is taken, and what to say of it: "" where it is the one that was given."""
+    """The start that is taken; what to say of it: "" where it is the one that was given; the sign of det(U' J V) there, 0: not known."""
 
     y: Array
     words: str
+    sign: float = 0.0
 
 
 class _Equations:
     """g(y) = U' f(t0, y) with its derivative along V: U' J V."""
+
+    sign = 0.0  # of its determinant where it was last solved with; 0: not known
 
     def __init__(
         self, mass: Mass, t0: float, y0: Array, slope: Callable[[Array], Array], jacobian: Callable[[Array], Any] | None, size: Array
@@ -47,26 +53,40 @@ class _Equations:
         """g(y)."""
         return self.mass.left.times(self.slope(y))
 
+    def full(self, y: Array) -> Array:
+        """U' J V, an array."""
+        G = self.derivative(y)
+        return np.asarray(G.toarray() if hasattr(G, "tocsc") else G)
+
     def derivative(self, y: Array) -> Any:
-        """U' J V, an array or a sparse matrix."""
+        """U' J V, an array or a sparse matrix; what is rounding in the sums of it is 0."""
         left, right = self.mass.left, self.mass.right
-        J = self.jacobian(y) if self.jacobian is not None else None
+        J: Any = self.jacobian(y) if self.jacobian is not None else None
         if hasattr(J, "tocsc"):
-            G = left.sparse() @ J @ right.sparse().T
-            return G.toarray() if left.height <= FEW else G.tocsc()
+            U, V = left.sparse(), right.sparse().T
+            G = U @ J @ V
+            return _without_rounding(G.toarray(), (abs(U) @ abs(J) @ abs(V)).toarray()) if left.height <= FEW else G.tocsc()
         if left.height > MOST:
             raise ValueError(f"jac: expected a sparse matrix where mass= leaves {left.height} algebraic equations, got none; give jac")
         if J is not None:
-            return left.full() @ np.asarray(J) @ right.full().T
+            U, J, V = left.full(), np.asarray(J), right.full().T
+            return _without_rounding(U @ J @ V, np.abs(U) @ np.abs(J) @ np.abs(V))
         f, out = self.slope(y), np.empty((left.height, right.height))
+        terms, absolute = np.empty_like(out), left._replace(values=np.abs(left.values))
         for k in range(right.height):
             part = slice(right.indptr[k], right.indptr[k + 1])
             place, direction = right.indices[part], right.values[part]
             step = max(ROOT_EPS * float(np.max(np.abs(y[place]))), float(np.min(self.least[place])))
             moved = y.copy()
             moved[place] += step * direction
-            out[:, k] = left.times(self.slope(moved) - f) / step
-        return out
+            change = (self.slope(moved) - f) / step
+            out[:, k], terms[:, k] = left.times(change), absolute.times(np.abs(change))
+        return _without_rounding(out, terms)
+
+
+def _without_rounding(G: Array, terms: Array) -> Array:
+    """Entries that are no more than the rounding of the sums of these terms are 0: U and V are known to that alone."""
+    return np.where(np.abs(G) <= RESOLVED * terms, 0.0, G)
 
 
 def consistent_start(
@@ -127,12 +147,13 @@ def consistent_start(
                 f"y0: expected a start that satisfies the algebraic equations, got one that would have to move by {first[where]:.3g} in "
                 f'component {where}, {off:.3g} times the tolerances; correct it, or pass consistent="project"'
             )
-        return Found(y0, "")
+        return Found(y0, "", equations.sign)
     if np.all(np.abs(first) <= ROUNDING * np.max(np.abs(y0), initial=0.0)):
-        return Found(y0, "")
+        return Found(y0, "", equations.sign)
     y = _project(equations, y0, solve)
     where = int(np.argmax(np.abs(y - y0) / size))
-    return Found(y, f"the start moved by {y[where] - y0[where]:.3g} in component {where} to satisfy the algebraic equations")
+    words = f"the start moved by {y[where] - y0[where]:.3g} in component {where} to satisfy the algebraic equations"
+    return Found(y, words, equations.sign)
 
 
 def lost_to_rounding(
@@ -160,12 +181,57 @@ def lost_to_rounding(
     return np.abs(lost) * (RESOLVED / ROOT_EPS)
 
 
+def fold_words(
+    mass: Mass, slope: Callable[[Array], Array], jacobian: Callable[[Array], Any] | None, y: Array, start: Found, size: Array
+) -> str:  # fmt: skip
+    """Words, where the determinant of U' J V changes its sign next to y, at which a run from `start` cannot go on, or has changed it
+    before; "" otherwise. Arguments as in `consistent_start`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mflow.solvers.consistent import Found, fold_words
+    >>> from mflow.solvers.mass import mass_of
+    >>> f = lambda y: np.array([-1.0, y[1] ** 2 - y[0]])
+    >>> y = np.array([1e-8, 1e-4])
+    >>> fold_words(mass_of([1.0, 0.0], 2), f, None, y, Found(np.ones(2), ""), np.full(2, 1e-6))[:50]
+    '; the algebraic equations fold back next to y = [1'
+    """
+    equations = _Equations(mass, math.nan, y, slope, jacobian, size)
+    if mass.n_algebraic > FEW:
+        return ""
+    here = equations.full(y)
+    if not np.all(np.isfinite(here)):
+        return ""
+    if start.sign * np.linalg.slogdet(here)[0] < 0.0:
+        return (
+            "; the determinant of U' J V (U and V the left and right null spaces of M) has another sign than at the start: steps have led "
+            "over a fold or a pole of the algebraic equations, where the solution ends or jumps; lower rtol and atol to see where"
+        )
+    along = mass.right.back(np.linalg.svd(here)[2][-1])
+    reach = FOLD * float(np.max(np.maximum(np.abs(y), np.abs(start.y))[along != 0.0], initial=0.0)) / float(np.max(np.abs(along)))
+    beside = [equations.full(y + side * reach * along) for side in (1.0, -1.0)]
+    signs = [float(np.linalg.slogdet(G)[0]) for G in (here, *beside) if np.all(np.isfinite(G))]
+    if signs[0] * min(signs[1:], key=lambda sign: sign * signs[0], default=signs[0]) >= 0.0:
+        return ""
+    where = f"y = [{', '.join(f'{value:.4g}' for value in y)}]" if y.size <= SHOWN else "this state"
+    return (
+        f"; the algebraic equations fold back next to {where}: the determinant of U' J V (U and V the left and right null spaces of M) "
+        "changes its sign, and a solution ends there or jumps, unless branches cross; let an event end the run before, or give these "
+        "equations a small mass"
+    )
+
+
 def _project(equations: _Equations, y0: Array, solve: Callable[[Array], Array]) -> Array:
     """Newton's iteration in the null space of M, damped, with the matrix at hand while that contracts. Raises ValueError."""
-    y, g, back, fresh = y0, equations.at(y0), equations.mass.right.back, True
-    for _ in range(ITERATIONS):
+    y, g, back, fresh, mark = y0, equations.at(y0), equations.mass.right.back, True, math.inf
+    for k in range(ITERATIONS):
         step = back(solve(-g))
         before, length = float(np.max(np.abs(step))), 1.0
+        if k % AGAIN == 0:
+            if before > SHRUNK * mark:
+                break
+            mark = before
         top = float(np.max(np.abs(y), initial=0.0))
         if before <= 4.0 * EPS * top:
             return y + step
@@ -210,6 +276,7 @@ def _solver_of(equations: _Equations, y: Array) -> Callable[[Array], Array]:
     columns = np.max(np.abs(G / np.where(rows > 0.0, rows, 1.0)), axis=0)
     if np.any(rows == 0.0) or np.any(columns == 0.0):
         raise ValueError(_words(equations, y))
+    equations.sign = float(np.linalg.slogdet(G)[0])
     s = interruptible(SVD * float(len(G)) ** 3, np.linalg.svd, G / rows / columns, compute_uv=False)
     if s[-1] <= (len(s) * 16.0 * EPS if equations.exact else ROOT_EPS) * s[0]:
         raise ValueError(_words(equations, y))

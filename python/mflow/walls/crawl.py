@@ -10,7 +10,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
 from mflow.base.telling import tell
-from mflow.walls.jumps import ENDS, end_words, slope_or_nan
+from mflow.walls.jumps import ENDS, OFF, end_words, slope_or_nan
 
 __all__ = ["Crawl"]
 
@@ -27,7 +27,8 @@ class Crawl:
     """A run under error control that hardly gets on, as one try in a few fails: looked at every LOOK steps, and said once.
 
     A tank whose inflow stops for a moment, h' = q(t) - sqrt(h), runs as low as h = 1e-20, where atol is 1e-9: steps of any sensible length
-    leave the domain of the root, or begin an iteration that does, and those that do not are 1e-6 of what is left. atol : (n,) or (1,).
+    leave the domain of the root, or begin an iteration that does, and those that do not are 1e-6 of what is left. tolerances :
+    (rtol, atol), each (n,) or (1,).
 
     Explicit steps also go back and forth without end over a point at which the solution ends, as of y' = -1/y at 0, where atol lets them.
     That is looked at every ENDS steps, or at every look where many tries have failed, wherever the run is cut or goes on from a file.
@@ -37,8 +38,9 @@ class Crawl:
     ended = ""
     chance = ""  # words, where f has two values for the same arguments
 
-    def __init__(self, run: stepper.Run, t_span: tuple[float, float], atol: Array, name: str, slopes: bool) -> None:
-        self.run, self.end, self.atol, self.name, self.slopes = run, t_span[1], atol, name, slopes
+    def __init__(self, run: stepper.Run, t_span: tuple[float, float], tolerances: tuple[Array, ...], name: str, slopes: bool) -> None:
+        (self.t0, self.end), self.name, self.slopes = t_span, name, slopes
+        self.run, self.rtol, self.atol = run, float(np.max(tolerances[0])), tolerances[1]
         self.told, self.last, self.before = False, "", math.inf  # the words and the mean step of the last look
         self.k, self.t, self.failed = 0, t_span[0], 0
 
@@ -55,8 +57,8 @@ class Crawl:
         run = self.run
         short = abs(run.h) < SHORT * abs(self.end - run.t) and run.k % ENDS == 0
         if self.slopes and (short or run.rejected[0] > OVER_POLE * run.k):
-            most = math.inf if short else WITHIN
-            self.ended = end_words(partial(slope_or_nan, run.slope), run.t, run.y, run.h, most, over=not short)
+            most, width = math.inf if short else WITHIN, OFF * self.rtol * abs(run.t - self.t0)
+            self.ended = end_words(partial(slope_or_nan, run.slope), run.t, run.y, run.h, most, not short, width)
         return bool(self.ended)
 
     def look_for_chance(self) -> None:

@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mflow.base.checks import Array
 from mflow.base.result import IVPResult
-from mflow.base.telling import tell
+from mflow.base.telling import about, tell
 
 __all__ = [
     "ENDS",
@@ -67,6 +68,7 @@ BEYOND = (1e-3, 1e-6)  # of that way: how far the slope leads from the jump to t
 SHOWN = 4  # components
 POLE, UNBOUNDED = 40, 16.0  # halvings on the way to a pole, and by how much more the slope changes over the last one
 
+OFF = 10.0  # times rtol of the way from the start: what the end of a solution that steps come to may be off by
 ENDS = 1024  # steps between looks at whether a solution has ended
 
 Slope = Callable[[float, Array], Any]
@@ -199,14 +201,16 @@ def tell_of_jumps(result: IVPResult, run: Any, name: str, known: Array, slid: bo
     steps, rejected = result.nsteps, result.nrejected
     if not result.success or rejected < SHARE * (steps + rejected) or result.t.size <= steps:
         return
+    from mflow.derivatives.differences import tried  # seldom needed
+
     before = run.nfev
     try:
-        by_time, by_state = jumps_along(run.slope, result.t, result.y.reshape(-1, result.t.size))
-    except Exception:
-        return
+        found = tried(partial(jumps_along, run.slope, result.t), result.y.reshape(-1, result.t.size))
     finally:
         result["ncheck"] += int(run.nfev - before)
-    near = KNOWN * float(np.ptp(result.t))
+    if found is None:
+        return
+    (by_time, by_state), near = found, KNOWN * float(np.ptp(result.t))
     by_time = [time for time in by_time if not np.any(np.abs(known - time) <= near)]
     by_state = [] if slid else by_state
     if by_time or by_state:
@@ -246,12 +250,12 @@ def slope_or_nan(ask: Callable[[float, Array], Array], t: float, y: Array) -> Ar
         return np.full(y.shape, math.nan)
 
 
-def end_words(slope: Slope, t: float, y: Array, h: float, most: float = math.inf, over: bool = False) -> str:
+def end_words(slope: Slope, t: float, y: Array, h: float, most: float = math.inf, over: bool = False, width: float = 0.0) -> str:
     """Words, where the solution ends within some steps of h from y at t: the slope grows without bound towards a state that it leads to
     from both sides, as of y' = -1/y at 0; "" otherwise.
 
     slope : returns NaNs or infinities where it has no value. most : steps of h, in which that state is looked for. over : steps may have
-    gone over it before; it is to be there during the step, too.
+    gone over it before; it is to be there during the step, too. width : what t may be off by.
     """
     here = _at(slope, t, y)
     if not np.array_equal(here.f, slope(t, y)) or (over and not all(end_words(slope, t + part * h, y, h, most) for part in (0.5, 1.0))):
@@ -262,7 +266,7 @@ def end_words(slope: Slope, t: float, y: Array, h: float, most: float = math.inf
             where = f" y = {ends[0].y.tolist()}" if y.size <= SHOWN else " a state nearby"
             before = " or before" if over else ""
             return (
-                f"the solution ends near t = {t:.9g}{before}: the right-hand side grows without bound towards{where}, "
+                f"the solution ends near t = {about(t, width)}{before}: the right-hand side grows without bound towards{where}, "
                 "and leads there from both sides; let an event end the run before, or keep the right-hand side finite there"
             )
     return ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from mflow.base.checks import Array
 from mflow.base.result import IVPResult
 from mflow.base.telling import tell
+from mflow.derivatives.differences import tried
 from mflow.walls.jumps import NEARBY, REACHES, dips
 from mflow.walls.poles import FAR_OUT, LAST, largest_near, size_of
 
@@ -104,15 +106,13 @@ def poles_along(slope: Slope, t: Array, y: Array) -> list[tuple[float, Array]]:
 def tell_of_poles(result: IVPResult, run: Any, name: str) -> None:
     """Warn of the poles that a finished run, which kept every step and rejected some, led over. run : of the core.
 
-    What a function raises at these points is none of the run's: nothing is said then.
+    Nothing is said where a function raises at these points that it has no value there; its other errors come through.
     """
     if not result.success or result.t.size <= result.nsteps:
         return
     before = run.nfev
     try:
-        poles = poles_along(run.slope, result.t, result.y.reshape(-1, result.t.size))
-    except Exception:
-        return
+        poles = tried(partial(poles_along, run.slope, result.t), result.y.reshape(-1, result.t.size))
     finally:
         result["ncheck"] += int(run.nfev - before)
     if poles:
