@@ -1,7 +1,9 @@
 """Time at equal error on stiff problems whose right-hand sides are compiled: this library, CVODE, IDA, liblsoda (numbalsoda), pydiffsol.
+SciPy's Radau, BDF and LSODA, with Python functions, beside them on request.
 
     python bench/stiff_peers.py                                   # what is installed takes part
-    python bench/stiff_peers.py --problems hires bruss --ours bdf radau5 --repeats 5 --out picture.png
+    python bench/stiff_peers.py --problems hires bruss --ours bdf radau5 --repeats 5
+    python bench/stiff_peers.py --scipy --out picture.png         # all of them in pictures of error against time
 
 Needs a C compiler; CVODE and IDA the headers of SUNDIALS (Debian: libsundials-dev). The small problems are those of bench/stiff_set.py with
 analytic Jacobians (liblsoda takes none: differences), the long ones have a band that all make by differences, and so do the two
@@ -36,12 +38,14 @@ import daes
 import stiff
 import stiff_set
 from mflow import solve_ivp
+from mflow.plot.palette import COLOURS, MARKERS
 
 HERE = Path(__file__).resolve().parent
 LEVELS = (1e-4, 1e-6, 1e-8, 1e-10)
 LADDER = tuple(10.0 ** (-k / 2) for k in range(5, 25))
 OURS = ("radau5", "bdf", "rodas5p", "esdirk43")
 DECADES = LADDER[1:13:2]
+PATIENCE = 0.3  # seconds; a run that takes longer has no second turn
 LEAST = 0.1  # of the cost of a call: a run is held to take as long at least beside it, as differences of two times go no further
 SUNDIALS = ("cvode", "ida", "nvecserial", *(f"sun{part}" for part in ("linsoldense", "linsolband", "linsolklu", "matrixdense", "matrixband",
                                                                    "matrixsparse")))  # fmt: skip
@@ -208,6 +212,11 @@ def _lsoda(case: Case, code: ctypes.CDLL, wrapper: Any, tol: float, times: tuple
     return out[1] if done == 1 else None
 
 
+def _scipy(problem: stiff_set.Stiff, method: str, tol: float, times: tuple[float, ...]) -> Any:
+    part = replace(problem, t_end=times[-1], breaks=times[1:-1])
+    return stiff._peers(part, method, tol, tol * part.floor, lambda fun: fun, {})
+
+
 def _diffsol(case: Case, ode: Any, tol: float, times: tuple[float, ...]) -> Any:
     ode.rtol, ode.atol = tol, tol * case.floor
     try:
@@ -216,7 +225,9 @@ def _diffsol(case: Case, ode: Any, tol: float, times: tuple[float, ...]) -> Any:
         return None
 
 
-def contenders(case: Case, name: str, code: ctypes.CDLL, ours: Sequence[str], has_cvode: bool, sources: dict[str, str]) -> dict[str, Any]:
+def contenders(
+    case: Case, name: str, code: ctypes.CDLL, ours: Sequence[str], has_cvode: bool, sources: dict[str, str], with_scipy: bool
+) -> dict[str, Any]:
     """name -> function of (tol, times)."""
     found: dict[str, Callable[..., Any]] = {method: partial(_ours, case, code, method) for method in ours}
     if has_cvode and case.mass is not None:
@@ -230,6 +241,9 @@ def contenders(case: Case, name: str, code: ctypes.CDLL, ours: Sequence[str], ha
     if name in sources and find_spec("pydiffsol"):
         ds = import_module("pydiffsol")
         found["pydiffsol"] = partial(_diffsol, case, ds.Ode(sources[name], matrix_type=ds.nalgebra_dense))
+    problem = stiff_set.problems().get(name)
+    if with_scipy and problem is not None and problem.mass is None:
+        found |= {f"SciPy {method}": partial(_scipy, problem, method) for method in stiff.PEERS}
     return found
 
 
@@ -243,6 +257,8 @@ def measure(case: Case, found: dict[str, Any], repeats: int) -> dict[str, list[s
         ends: dict[str, Any] = {}
         for _ in range(repeats):
             for name, run in found.items():
+                if seconds[name] and seconds[name][0] > PATIENCE:
+                    continue
                 took, ends[name] = _timed(run, tol, case.times)
                 seconds[name].append(took)
         for name, y in ends.items():
@@ -257,6 +273,11 @@ def _timed(run: Callable[..., Any], tol: float, times: tuple[float, ...]) -> tup
     return time.process_time() - began, y
 
 
+def is_ours(who: str, ours: Sequence[str]) -> bool:
+    """Whether a contender is a method of this library."""
+    return who in ours or who in OURS or who in ("rkc2", "sparse bdf")
+
+
 def report(results: dict[str, dict[str, list[stiff.Point]]], ours: Sequence[str]) -> None:
     """Milliseconds at each error, and the ratio of our best to each peer."""
     ratios: dict[tuple[str, str], list[float]] = {}
@@ -265,12 +286,12 @@ def report(results: dict[str, dict[str, list[stiff.Point]]], ours: Sequence[str]
     for name, points in results.items():
         work = {who: [1e3 * stiff.at_error(p, e, "seconds") for e in LEVELS] for who, p in points.items()}
         for who, values in work.items():
-            print(f"  {name:10s} {who:10s}" + "".join(f"{v:10.3f}" for v in values))
-        mine = [w for w in work if w in ours or w in OURS or w in ("rkc2", "sparse bdf")]
+            print(f"  {name:10s} {who:11s}" + "".join(f"{v:10.3f}" for v in values))
+        mine = [who for who in work if is_ours(who, ours)]
         best = [min((work[m][k] for m in mine if math.isfinite(work[m][k])), default=math.nan) for k in range(len(LEVELS))]
         for who in [w for w in work if w not in mine]:
             row = [a / b for a, b in zip(best, work[who], strict=True)]
-            print(f"  {name:10s} best/{who:10s}" + "".join(f"{v:10.2f}" for v in row))
+            print(f"  {name:10s} best/{who:11s}" + "".join(f"{v:10.2f}" for v in row))
             ratios[name, who] = row
             for m in mine:
                 single.setdefault(f"{m} over {who}", []).extend(a / b for a, b in zip(work[m], work[who], strict=True))
@@ -282,16 +303,24 @@ def report(results: dict[str, dict[str, list[stiff.Point]]], ours: Sequence[str]
             print(f"best over {who} on {', '.join(problems)}: {mean:.2f} ({most:g} asked: {'met' if mean <= most else 'missed'})")
 
 
-def picture(results: dict[str, dict[str, list[stiff.Point]]], path: str) -> None:
-    """Error against time, a panel a problem."""
+def picture(results: dict[str, dict[str, list[stiff.Point]]], path: str, ours: Sequence[str]) -> None:
+    """Error against time, a panel a problem: ours in full lines, peers dashed, each in a colour of its own throughout."""
     plt = import_module("matplotlib.pyplot")
-    figure, axes = plt.subplots(1, len(results), figsize=(3.6 * len(results), 3.6), squeeze=False)
-    for panel, (name, points) in zip(axes[0], results.items(), strict=True):
+    everybody = list(dict.fromkeys(who for points in results.values() for who in points))
+    columns = min(4, len(results))
+    rows = -(-len(results) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(3.9 * columns, 3.4 * rows + 0.8), squeeze=False, layout="constrained")
+    lines = {}
+    for panel, (name, points) in zip(axes.flat, results.items(), strict=False):
         for who, line in points.items():
-            panel.loglog([1e3 * p.seconds for p in line], [p.error for p in line], label=who, marker=".")
+            k = everybody.index(who)
+            style = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)], "markersize": 3.5}
+            style["linestyle"] = "-" if is_ours(who, ours) else (0, (4, 1.8))
+            (lines[who],) = panel.loglog([1e3 * p.seconds for p in line], [p.error for p in line], label=who, **style)
         panel.set(title=name, xlabel="milliseconds", ylabel="error at the end")
-    axes[0][0].legend()
-    figure.tight_layout()
+    for panel in list(axes.flat)[len(results) :]:
+        panel.set_axis_off()
+    figure.legend(lines.values(), lines, loc="outside lower center", ncols=6, frameon=False)
     figure.savefig(path)
 
 
@@ -302,6 +331,7 @@ def main() -> None:
     parser.add_argument("--problems", nargs="+", default=list(cases), choices=list(cases), metavar="NAME")
     parser.add_argument("--ours", nargs="+", default=list(OURS), metavar="NAME")
     parser.add_argument("--repeats", type=int, default=5, help="turns, of which the median counts")
+    parser.add_argument("--scipy", action="store_true", help="SciPy's methods take part, with Python functions")
     parser.add_argument("--out", help="a picture")
     arguments = parser.parse_args()
     code, has_cvode = library()
@@ -312,12 +342,12 @@ def main() -> None:
         if case.end is None:
             by = ("sparse bdf", 1e-10) if name == "allen" else ("radau5", 1e-12)
             case = replace(case, end=partial(np.asarray, _ours(case, code, *by, case.times)))
-        found = contenders(case, name, code, case.ours or arguments.ours, has_cvode, sources)
+        found = contenders(case, name, code, case.ours or arguments.ours, has_cvode, sources, arguments.scipy)
         results[name] = measure(case, found, arguments.repeats)
         print(f"{name} is done", flush=True)
     report(results, arguments.ours)
     if arguments.out:
-        picture(results, arguments.out)
+        picture(results, arguments.out, arguments.ours)
 
 
 if __name__ == "__main__":

@@ -246,14 +246,25 @@ def _heat(side: int) -> Stiff:
     matrix = (sparse.kron(line, sparse.eye_array(side)) + sparse.kron(sparse.eye_array(side), line)).tocsr()
     start = np.outer(4.0 * x * (1.0 - x), np.where(x < 0.3, 1.0, 0.2)).ravel()
     packed = np.zeros((2 * side + 1, side * side))
-    entries = matrix.tocoo()
+    entries, columns = matrix.tocoo(), matrix.tocsc()
     packed[side + entries.row - entries.col, entries.col] = entries.data
 
     def end() -> Any:
         rate = -4.0 * (side + 1) ** 2 * np.sin(0.5 * np.pi * x) ** 2
         return fft.idstn(fft.dstn(start.reshape(side, side), 1) * np.exp(0.1 * np.add.outer(rate, rate)), 1).ravel()
 
-    return Stiff(lambda t, y: matrix @ y, lambda t, y: packed, start, 0.1, end, 1.0, band=side, is_sparse=True, ladder=DECADES)
+    return Stiff(
+        lambda t, y: matrix @ y,
+        lambda t, y: packed,
+        start,
+        0.1,
+        end,
+        1.0,
+        band=side,
+        is_sparse=True,
+        sparse=lambda t, y: columns,
+        ladder=DECADES,
+    )
 
 
 def gray_scott(side: int) -> Stiff:

@@ -68,7 +68,8 @@ DOES_NOT_APPLY: dict[tuple[str, str], str] = {
     ("esdirk43", "test_integration_complex"): ONE_JACOBIAN,
     ("radau5", "test_integration_complex"): ONE_JACOBIAN,
     ("rodas5p", "test_integration_complex"): ONE_JACOBIAN,
-    ("bdf", "test_integration_complex"): ONE_JACOBIAN,
+    ("bdf", "test_integration_complex"): "it allows one Jacobian, and one is renewed here where the step has grown fourfold: an old one "
+    "lets wrong stages pass; and 24 evaluations: 26, of which two are for the extension inside of the first step",
     ("tsit5", "test_duplicate_timestamps"): FAR_OUT,
     ("dop853", "test_duplicate_timestamps"): FAR_OUT,
     ("esdirk43", "test_duplicate_timestamps"): FAR_OUT,
@@ -77,10 +78,12 @@ DOES_NOT_APPLY: dict[tuple[str, str], str] = {
     ("rodas5p", "test_integration"): "it allows less than 3 Jacobians, and each step of a Rosenbrock method takes one",
     ("rodas5p", "test_integration_stiff"): "stages of a first step that is rejected overflow in the test's own function, which NumPy says",
     ("esdirk43", "test_integration"): "it allows less than 3 Jacobians, and a method whose three steps grow tenfold each takes 3",
-    ("radau5", "test_integration"): "it allows less than 3 Jacobians, and one is renewed here at lower rates of convergence than in SciPy",
+    ("radau5", "test_integration"): "it allows less than 3 Jacobians and 40 evaluations; with Jacobians renewed as seldom as in SciPy, "
+    "or equations solved as far, it takes more evaluations at equal error on the stiff set (1.23, 1.03; medical Akzo Nobel 4.4)",
     ("bdf", "test_args_single_value"): IN_PLACE_OF_RK45,
-    ("bdf", "test_args"): OF_RADAU,
-    ("bdf", "test_integration"): "it allows less than 3 Jacobians, and one is renewed here at lower rates of convergence than in SciPy",
+    ("bdf", "test_args"): "the bound is what Radau reaches; SciPy's own BDF fails here as well",
+    ("bdf", "test_integration"): "it allows less than 3 Jacobians; renewed as seldom as in SciPy, it takes 1.48 times the evaluations at "
+    "equal error on the stiff set, and does not reach the end of all of it",
     ("esdirk43", "test_t_eval"): "errors below 5 tolerances between steps so long (three for the span) are Radau's and RK45's",
     ("esdirk43", "test_event_dense_output_LSODA"): "errors below 5 tolerances are LSODA's; SciPy's RK23 fails here as well, ours has 10",
     ("esdirk43", "test_args"): OF_RADAU,
