@@ -80,16 +80,16 @@ def table(spectrum: ResponseSpectrum) -> str:
 
 
 def rows_of(found: list[tuple[str, list[ResponseSpectrum] | str]]) -> str:
-    """A row for each record and damping ratio: where its pseudo-acceleration is largest; or why there is no spectrum."""
-    rows = []
+    """A row for each record and damping ratio: where its pseudo-acceleration is largest; below, what is no record, and why."""
+    rows, unread = [], []
     for name, spectra in found:
         if isinstance(spectra, str):
-            rows.append([name, "", "", "", f"! {spectra}"])
+            unread.append(f"! {name}: {spectra}")
             continue
         for s in spectra:
             k = int(np.argmax(s.psa))
             rows.append([name, f"{s.peak / GRAVITY:.4f}", f"{s.damping:g}", f"{s.psa[k] / GRAVITY:.4f}", f"{s.periods[k]:.4g}"])
-    return text_table(["record", "peak (g)", "damping", "largest psa (g)", "at period (s)"], rows, left=(0, 4))
+    return "\n".join([text_table(["record", "peak (g)", "damping", "largest psa (g)", "at period (s)"], rows), *unread])
 
 
 def _spectra(arguments: argparse.Namespace, path: Path) -> list[ResponseSpectrum]:
