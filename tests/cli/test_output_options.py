@@ -178,3 +178,11 @@ def test_a_reader_that_leaves_does_not_change_the_exit_code(most, folder, monkey
     monkeypatch.setattr(sys, "stdout", Leaves(most))
     assert main(past) == 1
     assert json.loads((folder / "found.json").read_text())["stable"] is False
+
+
+def test_a_table_of_searches_says_where_their_steps_come_from(capsys):
+    """It said that no step was taken, under a row of 36 steps."""
+    assert main(["compare", "--problem", "rosenbrock", "--method", "lbfgs", "--no-plot"]) == 0
+    said = capsys.readouterr().out
+    assert "lr is search: a line search or a trust region finds each step." in said
+    assert "No step was taken" not in said

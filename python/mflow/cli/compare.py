@@ -40,6 +40,7 @@ RULES = {
     "1/L": "1/L: nothing limits the step",
     "100/L": "100/L: a run of its own, far beyond what an explicit method bears",
     "given": "given: by --lr",
+    "search": "search: a line search or a trust region finds each step",
 }
 
 
