@@ -68,7 +68,7 @@ html_title = "mflow"
 html_static_path = ["_static"]
 html_css_files = ["mflow.css"]
 html_show_sourcelink = False
-html_sidebars = {page.stem: [] for page in HERE.glob("*.md") if page.stem != "embedding"}  # they stand in no section
+html_sidebars = {page.stem: [] for page in HERE.glob("*.md")}  # they stand in no section
 html_theme_options = {
     "show_prev_next": True,
     "navigation_with_keys": False,

@@ -6,6 +6,7 @@ import argparse
 import os
 import shlex
 import sys
+import sysconfig
 from collections.abc import Callable, Sequence
 
 from mflow_core import get_include
@@ -17,14 +18,36 @@ def folder(name: str) -> str:
     return os.path.join(os.path.dirname(get_include()), name)
 
 
+def pkgconfig() -> str:
+    """The folder of mflow.pc. Raises LookupError where it has none."""
+    there = folder("pkgconfig")
+    if not os.path.isfile(os.path.join(there, "mflow.pc")):
+        raise LookupError(
+            f"there is no mflow.pc in {there}: an editable install has none; install mflow without --editable, or use --cflags"
+        )
+    return there
+
+
+def embedding() -> str:
+    """Flags that compile and link a program which starts this Python. Raises LookupError where Python does not say which."""
+    version = sysconfig.get_config_var("LDVERSION")
+    if version is None:
+        raise LookupError("this Python does not say how it is linked; with CMake, link Python::Python")
+    folders = dict.fromkeys(sysconfig.get_config_var(name) for name in ("LIBDIR", "LIBPL"))
+    paths = [f"-I{sysconfig.get_path('include')}", *(f"-L{path}" for path in folders), f"-Wl,-rpath,{next(iter(folders))}"]
+    libraries = [sysconfig.get_config_var(name) or "" for name in ("LIBS", "SYSLIBS", "LINKFORSHARED")]
+    return " ".join([*map(shlex.quote, paths), f"-lpython{version}", *libraries, "-lm"])
+
+
 # option: (function whose result it prints, description)
 ANSWERS: dict[str, tuple[Callable[[], str], str]] = {
     "--version": (lambda: VERSION, "version of mflow"),
     "--cflags": (lambda: shlex.quote(f"-I{get_include()}"), "flags for a C compiler"),
+    "--embed": (embedding, "flags for a C program that starts this Python itself, to compile and to link it"),
     "--libs": (lambda: "", "nothing: a host links against no library of mflow, it receives a table of functions"),
     "--includedir": (get_include, "folder of mflow/mflow.h"),
     "--cmakedir": (lambda: folder("cmake"), "folder for -Dmflow_DIR=..., with mflowConfig.cmake"),
-    "--pkgconfigdir": (lambda: folder("pkgconfig"), "folder for PKG_CONFIG_PATH, with mflow.pc"),
+    "--pkgconfigdir": (pkgconfig, "folder for PKG_CONFIG_PATH, with mflow.pc"),
     "--pxddir": (lambda: os.path.dirname(os.path.dirname(get_include())), "folder for cython -I, so that cimport finds mflow_core"),
     "--fortran": (lambda: os.path.join(get_include(), "mflow", "mflow.f90"), "path of the Fortran module"),
 }
@@ -40,16 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"expected one of {', '.join(ANSWERS)}")
     code = 0
     for option in options:
-        answer = ANSWERS[option][0]()
-        if option == "--pkgconfigdir" and not os.path.isfile(os.path.join(answer, "mflow.pc")):
-            print(
-                f"mflow-config: --pkgconfigdir: there is no mflow.pc in {answer}: an editable install has none; install mflow without "
-                "--editable, or use --cflags",
-                file=sys.stderr,
-            )
+        try:
+            print(ANSWERS[option][0]())
+        except LookupError as error:
+            print(f"mflow-config: {option}: {error.args[0]}", file=sys.stderr)
             code = 1
-        else:
-            print(answer)
     return code
 
 

@@ -12,6 +12,7 @@ from mflow_core import registry
 
 from mflow.cli import doctor
 from mflow.cli.commands import main
+from mflow.data import tables
 
 
 def test_every_method_has_a_fingerprint_that_depends_on_its_numbers():
@@ -35,6 +36,8 @@ def test_doctor_runs_whole(tmp_path, capsys):
     assert f"C header: in {mflow_core.get_include()}" in said
     assert f"C compiler here: {found['compiler']}" in said
     assert found["version"].startswith(f"mflow {mflow_core.__version__} ")
+    assert found["nist"]
+    assert "NIST" not in said
     names = [one["name"] for one in found["packages"]]
     assert len(names) == len(set(names))
     assert {"torch", "jax", "dask", "joblib", "matplotlib", "numba", "scipy"} <= set(names)
@@ -101,3 +104,11 @@ def test_long_self_test_says_how_far_it_is(monkeypatch, capsys):
     assert capsys.readouterr().err == ""
     assert doctor.compare_levels(quiet=False)["same"]
     assert "levels done after 0 s" in capsys.readouterr().err
+
+
+def test_doctor_says_that_the_files_of_nist_are_left_out(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "compare_levels", lambda quiet: {"same": True, "failed": {}, "levels": ["v2"], "count": 1, "different": []})
+    monkeypatch.setattr(tables, "files", lambda package: tmp_path)
+    assert main(["doctor", "--json", str(tmp_path / "found.json")]) == 0
+    assert "NIST's problems are not here" in capsys.readouterr().out
+    assert json.loads((tmp_path / "found.json").read_text())["nist"] is False

@@ -76,9 +76,19 @@ def test_values_are_numbers(folder, capsys):
 
 @pytest.mark.parametrize(
     ("line", "word"),
-    [("mflow st", "stability"), ("mflow methods dopr", "dopri5"), ("mflow compare --method radau", "radau5")],
+    [
+        ("mflow st", "stability"),
+        ("mflow methods dopr", "dopri5"),
+        ("mflow compare --method radau", "radau5"),
+        ("mflow simulate --method newm", "newmark"),
+        ("mflow simulate --method newmark --set be", "beta="),
+        ("mflow simulate --unit cm", "cm/s2"),
+        ("mflow explain costs.py:cost --names adam,lbf", "adam,lbfgs"),
+        ("mflow methods --family implicit_s", "implicit_sgd"),
+        ("mflow compare --problem Rat", "Rat43"),
+    ],
 )
-def test_shell_completion_knows_the_subcommands_and_methods(line, word, tmp_path):
+def test_shell_completion_knows_what_words_there_are(line, word, tmp_path):
     pytest.importorskip("argcomplete")
     done = tmp_path / "completions"
     run = subprocess.run(
@@ -89,7 +99,7 @@ def test_shell_completion_knows_the_subcommands_and_methods(line, word, tmp_path
         },
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert word in done.read_text(), run.stderr
+    assert word in done.read_text().split(), run.stderr
 
 
 @pytest.mark.parametrize("command", ["simulate", "spectrum"])
@@ -168,3 +178,11 @@ def test_a_reader_that_leaves_does_not_change_the_exit_code(most, folder, monkey
     monkeypatch.setattr(sys, "stdout", Leaves(most))
     assert main(past) == 1
     assert json.loads((folder / "found.json").read_text())["stable"] is False
+
+
+def test_a_table_of_searches_says_where_their_steps_come_from(capsys):
+    """It said that no step was taken, under a row of 36 steps."""
+    assert main(["compare", "--problem", "rosenbrock", "--method", "lbfgs", "--no-plot"]) == 0
+    said = capsys.readouterr().out
+    assert "lr is search: a line search or a trust region finds each step." in said
+    assert "No step was taken" not in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def test_a_table_of_two_spectra(record: Path, tmp_path: Path) -> None:
     [
         (["--periods", "2", "1"], "--periods: expected FIRST below LAST"),
         (["--record", "nothing.at2"], "there is no such file"),
-        (["--record", "."], "got a folder or a device"),
+        (["--record", os.devnull], "expected a file or a folder, got a device"),
         (["--column", "2"], "expected a column 2, counted from 0"),
     ],
 )
@@ -84,3 +85,31 @@ def test_the_picture_names_its_curves() -> None:
     for wrong, error in (([], ValueError), ([1.0], TypeError)):
         with pytest.raises(error, match="spectra"):
             plot.spectrum(wrong)
+
+
+def test_a_folder_of_records(record: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It was refused. Each record's numbers are those it has alone; what is no record is named, and the exit code says so."""
+    folder, out, csv = tmp_path / "records", tmp_path / "s.json", tmp_path / "s.csv"
+    folder.mkdir()
+    (folder / "b.csv").write_text(record.read_text())
+    (folder / "a.csv").write_text(record.read_text().replace("(g)", "(m/s2)"))
+    given = ["spectrum", "--record", str(folder), "--count", "9", "--json", str(out), "--csv", str(csv)]
+    assert main([*given, "--out", str(tmp_path / "s.png")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:4]] == ["a.csv", "b.csv"]
+    want = mflow.response_spectrum(mflow.data.read_record(record), np.geomspace(0.05, 5, 9))
+    k = int(np.argmax(want.psa))
+    assert lines[3].split()[3:] == [f"{want.psa[k] / mflow.data.ground_motion.GRAVITY:.4f}", f"{want.periods[k]:.4g}"]
+    np.testing.assert_allclose([s["spectra"][0]["sd"] for s in json.loads(out.read_text())][1], want.sd)
+    heads = csv.read_text().splitlines()[0].split(",")
+    numbers = np.loadtxt(csv, delimiter=",", skiprows=1)
+    np.testing.assert_allclose(numbers[:, heads.index("sv of b.csv at 0.05 (m/s)")], want.sv)
+    assert (tmp_path / "s.png").stat().st_size > 1000
+    (folder / "notes.txt").write_text("no record\n")
+    assert main([*given, "--no-plot"]) == 1
+    assert "notes.txt" in (text := capsys.readouterr().out)
+    assert "! " in text
+    assert len(json.loads(out.read_text())) == 2
+    (folder / "empty").mkdir()
+    assert main(["spectrum", "--record", str(folder / "empty")]) == 2
+    assert "expected a folder with records" in capsys.readouterr().err

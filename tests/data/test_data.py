@@ -22,6 +22,7 @@ import pytest
 
 from mflow import data
 from mflow.data import (
+    GroundMotion,
     load_engel,
     load_longley,
     load_nist,
@@ -584,3 +585,16 @@ def test_standardize_uses_the_training_rows_only() -> None:
 def test_standardize_errors(arrays: tuple[Any, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         standardize(*arrays)
+
+
+def test_what_a_notebook_shows_of_data():
+    """Arrays of 342 rows were printed as they are stored."""
+    page = load_penguins()._repr_html_()
+    assert page.count("<tr>") == 22  # heads, ten rows, dots, ten rows
+    assert page.count("Adelie") == 10
+    problem = load_nist("Misra1a")
+    for value in ("238.94212918", "2.7070075241", "0.12455138894"):  # NIST's certified values, as they stand in its file
+        assert value in problem._repr_html_()
+    record = GroundMotion("shake", np.array([0.0, 0.1, 0.2]), np.array([0.0, -9.80665, 1.0]))
+    assert str(record) == "shake: 3 accelerations to 0.2 s, peak 9.8066 m/s^2 (1 g)"
+    assert "(1 g)" in record._repr_html_()

@@ -56,6 +56,8 @@ def test_compiled_damping_needs_no_start() -> None:
         ({"load": lambda t: 1.0}, r"load: expected a function that returns 2 numbers, one for each degree of freedom, got shape \(\)"),
         ({"load": lambda t: [1.0]}, r"load: expected a function that returns 2 numbers, one for each degree of freedom, got shape \(1,\)"),
         ({"stiffness": lambda x: x}, "stiffness: expected numbers or a matrix, got a function; nonlinear forces go into force="),
+        ({"mass": lambda t, x, v: x, "stiffness": None}, r"mass: .*, got a function; .* give no mass, and force="),  # the force came first
+        ({"mass": lambda t, x, v: x, "stiffness": None, "potential": lambda x: 0.0}, r"mass: .*, got a function; .* force="),
         ({"mass": lambda x: x}, r"mass: .*, got a function; where the mass varies, give no mass, and force=.*; .* constraints="),
         ({"contacts": mflow.Contact((0, 1), 0.1)}, r"contacts.dof: expected one degree of freedom, got \(0, 1\); for two masses"),
         ({"events": 3}, r"of second order event\(t, x, v\).*, got int"),

@@ -1,7 +1,17 @@
 """`mflow-config` gives no folder in which there is nothing to be used."""
 
+import os
+import re
+import subprocess
+import sysconfig
+
 import pytest
 from mflow_core import config
+
+from support.hosts import need_program, need_python_to_build, tool_path
+from support.places import ROOT
+
+TUTORIAL = (ROOT / "docs" / "tutorials" / "embed_c.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -20,3 +30,25 @@ def test_nothing_asked_for_is_an_error_with_words(capsys: pytest.CaptureFixture[
         config.main([])
     assert ended.value.code == 2
     assert "expected one of --version, --cflags" in capsys.readouterr().err
+
+
+def test_a_python_that_does_not_say_how_it_is_linked(monkeypatch, capsys):
+    monkeypatch.setattr(sysconfig, "get_config_var", lambda name: None)
+    assert config.main(["--embed"]) == 1
+    assert "mflow-config: --embed: this Python does not say" in capsys.readouterr().err
+
+
+def test_the_c_program_of_the_tutorial(tmp_path):
+    """Each program that the page shows is compiled by its command, and prints what stands under it."""
+    need_python_to_build(embed=True)
+    need_program("cc", "gcc", "clang")
+    (whole, loop), (build, limit) = (re.findall(rf"^```{kind}\n(.*?)^```", TUTORIAL, re.S | re.M) for kind in ("c", "sh"))
+    printed = re.findall(r"^```text\n(.*?)^```", TUTORIAL, re.S | re.M)
+    call = next(line for line in whole.splitlines(keepends=True) if "mflow->integrate" in line)
+    for command, program, expected in zip((build, build, limit), (whole, whole.replace(call, loop), None), printed, strict=True):
+        if program is not None:
+            (tmp_path / "pendulum.c").write_text(program)
+        run = subprocess.run(
+            ["sh", "-e", "-c", command], cwd=tmp_path, env={**os.environ, "PATH": tool_path()}, capture_output=True, text=True, check=False
+        )
+        assert (run.stdout, run.returncode) == (expected, 0), run.stderr

@@ -13,25 +13,28 @@ import csv
 import importlib.util
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mflow.base.checks import check_number, check_whole, in_range
 from mflow.base.methods import methods
 from mflow.data.ground_motion import GroundMotion, read_record
+from mflow.data.record_units import ACCELERATIONS
 
 __all__ = [
     "PICTURES",
     "UsageError",
     "add_names",
     "add_record_options",
+    "add_words",
     "check_apart",
     "check_file",
     "check_picture",
     "finite",
     "positive",
     "record_of",
+    "records_in",
     "whole",
 ]
 
@@ -42,10 +45,19 @@ class UsageError(ValueError):
     """A mistake in what was asked for: its text is shown without a traceback, and the exit code is 2."""
 
 
-def add_names(parser: argparse.ArgumentParser, *names: str, **options: Any) -> None:
-    """Declare an argument that takes names of methods, which argcomplete, where it is there, completes."""
-    action: Any = parser.add_argument(*names, metavar="NAME", **options)
-    action.completer = lambda **_: [method.name for method in methods()]
+def add_words(add: Callable[..., Any], *names: str, words: Callable[[argparse.Namespace], Iterable[str]], **options: Any) -> None:
+    """Declare an argument, by `add`, whose words argcomplete, where it is there, completes; those before a comma stay."""
+
+    def complete(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+        before = prefix[: prefix.rfind(",") + 1]
+        return [before + word for word in words(parsed_args)]
+
+    add(*names, **options).completer = complete
+
+
+def add_names(parser: argparse.ArgumentParser, *names: str, family: str | None = None, **options: Any) -> None:
+    """Declare an argument that takes names of methods, of a family alone where one is given."""
+    add_words(parser.add_argument, *names, words=lambda _: [m.name for m in methods(family)], **{"metavar": "NAME"} | options)
 
 
 def finite(low: float = -math.inf, *, open_low: bool = False) -> Callable[[str], float]:
@@ -90,9 +102,9 @@ def whole(low: int) -> Callable[[str], int]:
     return convert
 
 
-def add_record_options(add: Callable[..., object]) -> None:
+def add_record_options(add: Callable[..., Any]) -> None:
     """Declare what a record of the ground does not say itself."""
-    add("--unit", metavar="UNIT", help="of a record that does not say: g, m/s2, cm/s2, gal, ...")
+    add_words(add, "--unit", words=lambda _: ACCELERATIONS, metavar="UNIT", help="of a record that does not say: g, m/s2, cm/s2, gal, ...")
     add("--scale", type=positive, default=1.0, metavar="FACTOR", help="for the record's acceleration (default: %(default)s)")
     add("--record-dt", type=positive, metavar="SECONDS", help="between accelerations, of a record that is a text of these alone")
     add("--column", type=whole(0), metavar="N", help="of a table: the accelerations are those of this column, counted from 0")
@@ -105,6 +117,14 @@ def record_of(arguments: argparse.Namespace, path: str | Path) -> GroundMotion:
         return read_record(path, arguments.unit, arguments.scale, arguments.record_dt, arguments.column, arguments.channel)
     except (OSError, csv.Error, ArithmeticError, MemoryError, ImportError) as error:
         raise ValueError(f"--record {path}: {str(error).removeprefix(f'{path}: ')}") from None
+
+
+def records_in(folder: str) -> list[Path]:
+    """The files of a folder, by name. Raises ValueError where it has none."""
+    files = sorted(path for path in Path(folder).iterdir() if path.is_file() and not path.name.startswith("."))
+    if not files:
+        raise ValueError(f"--record {folder}: expected a folder with records, got one without files")
+    return files
 
 
 def check_file(option: str, name: str | None, endings: Sequence[str] = ()) -> None:

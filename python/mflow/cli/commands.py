@@ -182,11 +182,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _files(arguments: argparse.Namespace) -> tuple[dict[str, str | None], dict[str, str | None]]:
+def _files(module: Any, arguments: argparse.Namespace) -> tuple[dict[str, str | None], dict[str, str | None]]:
     """What a command writes and what it reads, by option; None where an option is not given."""
     given = vars(arguments)
     read = {"--record": given.get("record"), "--model": given.get("model")}
-    draws = not given.get("no_plot") and not os.path.isdir(read["--record"] or "")  # of a folder of records there is no picture
+    draws = not given.get("no_plot") and not (module is simulate and os.path.isdir(read["--record"] or ""))  # which draws one record alone
     written = {"--json": given["json"], "--csv": given.get("csv"), "--out": given.get("out") if draws else None}
     for option, name in (("--objective", "objective"), (f"explain {given.get('target')}", "target")):
         if given.get(name) is not None:
@@ -199,7 +199,7 @@ def _run(module: Any, arguments: argparse.Namespace) -> int:
     for option in tables:
         if getattr(arguments, option) == "/dev/stdout":  # which may be a file that the shell has opened
             setattr(arguments, option, "-")
-    written, read = _files(arguments)
+    written, read = _files(module, arguments)
     try:
         for option in tables:
             name = getattr(arguments, option)

@@ -18,7 +18,7 @@ import numpy as np
 from mflow.base.methods import Method
 from mflow.base.progress import Progress
 from mflow.base.result import place_of, words_of
-from mflow.cli.arguments import PICTURES, add_names, check_file, positive, whole
+from mflow.cli.arguments import PICTURES, add_names, add_words, check_file, positive, whole
 from mflow.cli.output import number, print_error, save_picture, seconds, table, width
 from mflow.cli.userfile import load_function, parse_numbers
 from mflow.experiments import compare as job
@@ -40,6 +40,7 @@ RULES = {
     "1/L": "1/L: nothing limits the step",
     "100/L": "100/L: a run of its own, far beyond what an explicit method bears",
     "given": "given: by --lr",
+    "search": "search: a line search or a trust region finds each step",
 }
 
 
@@ -47,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `mflow compare`."""
     add = parser.add_argument
     cost = parser.add_mutually_exclusive_group()
-    cost.add_argument(
-        "--problem", default="penguins", metavar="NAME",
+    add_words(
+        cost.add_argument, "--problem", words=lambda _: job.problem_names(), default="penguins", metavar="NAME",
         help="penguins (default; logistic regression), longley, engel (linear regression), rosenbrock, quadratic, or a NIST problem's name",
     )  # fmt: skip
     cost.add_argument("--objective", metavar="FILE.py:FUNCTION", help="your own cost: function(x) returns it, or (cost, gradient)")

@@ -24,6 +24,7 @@ from mflow.base.extras import Extra, extras
 from mflow.base.methods import Method, methods
 from mflow.cli.methods import version
 from mflow.cli.output import table
+from mflow.data.tables import load_nist, nist_names
 from mflow.dynamics.solve import solve_dynamics
 from mflow.implicit.linear import ImplicitSGD
 from mflow.integrate.ivp import solve_ivp
@@ -55,10 +56,13 @@ def command(arguments: argparse.Namespace) -> int:
     bits = compare_levels(bool(getattr(arguments, "quiet", False)))
     found: dict[str, Any] = {
         "version": version(), "python": platform.python_version(), "numpy": np.__version__, "system": platform.platform(),
-        "compiler": compiler(), "include": get_include(), "packages": packages(), "bits": bits,
+        "compiler": compiler(), "include": get_include(), "nist": has_nist(), "packages": packages(), "bits": bits,
     }  # fmt: skip
     print(found["version"], around(), sep="\n")
-    print(f"C compiler here: {found['compiler']}", f"C header: in {found['include']} (mflow-config)\n", sep="\n")
+    print(f"C compiler here: {found['compiler']}", f"C header: in {found['include']} (mflow-config)", sep="\n")
+    if not found["nist"]:
+        print("NIST's problems are not here: whoever distributes this installation has left their files out")
+    print()
     rows = [[p["extra"] or "-", p["name"], p["needs"] or "-", p["version"] or "missing", p["advice"]] for p in found["packages"]]
     print(table(["extra", "package", "needs", "here", ""], rows, ("needs",), (0, 1, 2, 3, 4)))
     print(f"\n{said_of(bits)} ({time.perf_counter() - begun:.1f} s)")
@@ -94,6 +98,15 @@ def compiler() -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{name} does not run: {error}"
     return told.splitlines()[0] if told else name
+
+
+def has_nist() -> bool:
+    """Whether the files of NIST's problems are here; a distributor may leave them out."""
+    try:
+        load_nist(nist_names()[0])
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def packages() -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.cli.arguments import check_picture, finite
+from mflow.cli.arguments import add_names, check_picture, finite
 from mflow.cli.output import save_picture
 from mflow.cli.userfile import load_function, parse_numbers
 from mflow.explaining.explain import Report, explain
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("target", metavar="FILE.py:FUNCTION", help="a cost f(x), or a right-hand side f(t, y)")
     add("--x0", required=True, metavar="NUMBERS", help='where to look, as in "1,2,3"')
     add("--t-end", type=finite(), metavar="T", help="of a right-hand side: how far to look from t = 0 (default: 1)")
-    add("--names", metavar="METHODS", help='whose largest stable step is listed, as in "adam,lbfgs"; of a cost any method')
+    add_names(parser, "--names", metavar="METHODS", help='whose largest stable step is listed, as in "adam,lbfgs"; of a cost any method')
     add("--out", default="explain.png", metavar="FILE", help="the picture: .png, .svg or .pdf (default: %(default)s)")
     add("--no-plot", action="store_true", help="the text alone")
 

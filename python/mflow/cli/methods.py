@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from mflow.base.methods import Method, describe, get_method, methods, other_orders
-from mflow.cli.arguments import add_names
+from mflow.cli.arguments import add_names, add_words
 from mflow.cli.output import number, table
 from mflow.stability.limits import max_stable_dt, stability_limit
 
@@ -19,8 +19,9 @@ DESCRIPTION = "List the methods, or describe one."
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `mflow methods`."""
     add_names(parser, "name", nargs="?", help="name or alias of a method")
-    families = ", ".join(dict.fromkeys(method.family for method in methods()))
-    parser.add_argument("--family", help=f"list the methods of one family alone: {families}")
+    families = dict.fromkeys(method.family for method in methods())
+    text = f"list the methods of one family alone: {', '.join(families)}"
+    add_words(parser.add_argument, "--family", words=lambda _: families, help=text)
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.methods import as_method, methods
+from mflow.base.methods import as_method, get_method, methods
 from mflow.base.result import COLUMNS
 from mflow.base.telling import counted
-from mflow.cli.arguments import add_record_options, check_picture, finite, positive, record_of
+from mflow.cli.arguments import add_names, add_record_options, add_words, check_picture, finite, positive, record_of, records_in
 from mflow.cli.building import NUMBERS, PULSE, Building, Response, half_sine, load_building, read_building, respond
 from mflow.cli.output import print_warning, save_picture
 from mflow.data.ground_motion import GRAVITY, GroundMotion
@@ -194,8 +194,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--pulse", nargs=2, type=positive, default=PULSE, metavar=("PEAK", "SECONDS"),
         help="without a record: peak in g, and how long half a wave lasts (default: 0.3 0.5)")  # fmt: skip
     add("--model", metavar="FILE", help="a building of your own: CSV with the columns mass (kg), stiffness (N/m), height (m), name")
-    add("--method", default="newmark", metavar="NAME", help="any method of second order (default: %(default)s)")
-    add("--set", action="append", default=[], type=_parameter, metavar="NAME=VALUE", help="a parameter of the method; may be repeated")
+    add_names(parser, "--method", family="second_order", default="newmark", help="any method of second order (default: %(default)s)")
+    add_words(add, "--set", words=lambda given: [f"{name}=" for name in get_method(given.method).parameters],
+        action="append", default=[], type=_parameter, metavar="NAME=VALUE", help="a parameter of the method; may be repeated")  # fmt: skip
     add("--dt", type=positive, metavar="SECONDS", help="step (default: the shorter of the record's and a hundredth of the longest period)")
     add("--damping", type=finite(0.0), default=0.05, metavar="RATIO", help="of every mode (default: %(default)s)")
     add("--time", type=positive, metavar="SECONDS", help="how long (default: the record and six periods)")
@@ -224,13 +225,8 @@ def check_arguments(arguments: argparse.Namespace) -> None:
             raise ValueError(f"--{option} {path}: {found}")
     if arguments.record is None or Path(arguments.record).is_file():
         _inputs(arguments)
-    elif not _files(arguments.record):
-        raise ValueError(f"--record {arguments.record}: expected a folder with records, got one without files")
-
-
-def _files(folder: str) -> list[Path]:
-    """The files of a folder, by name."""
-    return sorted(path for path in Path(folder).iterdir() if path.is_file() and not path.name.startswith("."))
+    else:
+        records_in(arguments.record)
 
 
 def _inputs(arguments: argparse.Namespace) -> tuple[Building, GroundMotion]:
@@ -273,7 +269,7 @@ def _all_of(arguments: argparse.Namespace) -> int:
     """Run every record of a folder; those that cannot be read are named."""
     building = load_building() if arguments.model is None else _read("--model", arguments.model, read_building, arguments.model)
     method, responses, all_read = as_method(arguments.method, dict(arguments.set)), list[tuple[str, Response | str]](), True
-    for path in _files(arguments.record):
+    for path in records_in(arguments.record):
         try:
             motion = record_of(arguments, path)
         except ValueError as error:

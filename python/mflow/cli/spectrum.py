@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mflow.base.telling import heard
-from mflow.cli.arguments import add_record_options, check_picture, finite, positive, record_of, whole
+from mflow.cli.arguments import add_record_options, check_picture, finite, positive, record_of, records_in, whole
 from mflow.cli.output import save_picture
-from mflow.data.ground_motion import GRAVITY, GroundMotion
+from mflow.cli.output import table as text_table
+from mflow.data.ground_motion import GRAVITY
 from mflow.plot.axes import new_figure
 from mflow.plot.motion import spectrum as draw
 from mflow.vibration.spectrum import ResponseSpectrum, response_spectrum
@@ -19,12 +21,14 @@ __all__ = ["table"]
 
 DESCRIPTION = "The response spectrum of a record of ground acceleration: a table, a picture of the pseudo-acceleration, and JSON."
 ROWS = 20  # of the table
+CURVES = 12  # whose names fit into a picture
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `mflow spectrum`."""
     add = parser.add_argument
-    add("--record", metavar="FILE", required=True, help="ground acceleration: PEER's AT2, or lines of time and acceleration")
+    add("--record", metavar="FILE", required=True,
+        help="ground acceleration: PEER's AT2, or lines of time and acceleration; a folder: all of them, a row each")  # fmt: skip
     add_record_options(add)
     add("--periods", nargs=2, type=positive, default=(0.05, 5.0), metavar=("FIRST", "LAST"), help="in s (default: 0.05 5)")
     add(
@@ -42,14 +46,13 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     if not arguments.periods[0] < arguments.periods[1]:
         raise ValueError(f"--periods: expected FIRST below LAST, got {arguments.periods[0]:g} and {arguments.periods[1]:g}")
     check_picture(arguments.out, arguments.no_plot)
-    _record(arguments)
-
-
-def _record(arguments: argparse.Namespace) -> GroundMotion:
-    if not Path(arguments.record).is_file():
-        found = "expected a file, got a folder or a device" if Path(arguments.record).exists() else "there is no such file"
-        raise ValueError(f"--record {arguments.record}: {found}")
-    return record_of(arguments, arguments.record)
+    path = Path(arguments.record)
+    if path.is_dir():
+        records_in(arguments.record)
+    elif path.is_file():
+        record_of(arguments, path)
+    else:
+        raise ValueError(f"--record {path}: {'expected a file or a folder, got a device' if path.exists() else 'there is no such file'}")
 
 
 def table(spectrum: ResponseSpectrum) -> str:
@@ -76,26 +79,82 @@ def table(spectrum: ResponseSpectrum) -> str:
     return "\n".join(lines)
 
 
-def command(arguments: argparse.Namespace) -> int:
-    """Run `mflow spectrum`; the exit code."""
-    record = _record(arguments)
-    first, last = arguments.periods
+def rows_of(found: list[tuple[str, list[ResponseSpectrum] | str]]) -> str:
+    """A row for each record and damping ratio: where its pseudo-acceleration is largest; below, what is no record, and why."""
+    rows, unread = [], []
+    for name, spectra in found:
+        if isinstance(spectra, str):
+            unread.append(f"! {name}: {spectra}")
+            continue
+        for s in spectra:
+            k = int(np.argmax(s.psa))
+            rows.append([name, f"{s.peak / GRAVITY:.4f}", f"{s.damping:g}", f"{s.psa[k] / GRAVITY:.4f}", f"{s.periods[k]:.4g}"])
+    return "\n".join([text_table(["record", "peak (g)", "damping", "largest psa (g)", "at period (s)"], rows), *unread])
+
+
+def _spectra(arguments: argparse.Namespace, path: Path) -> list[ResponseSpectrum]:
+    """Of the record in a file, one for each damping ratio."""
+    record, (first, last) = record_of(arguments, path), arguments.periods
     periods = np.geomspace(float(first), float(last), int(arguments.count))
-    with heard() as words:
-        spectra = [response_spectrum(record, periods, zeta, peaks=arguments.peaks) for zeta in arguments.damping or [0.05]]
-    print("\n\n".join(table(one) for one in spectra))
-    for text, _ in dict.fromkeys(words):
-        print(f"! {text}")
+    return [response_spectrum(record, periods, zeta, peaks=arguments.peaks) for zeta in arguments.damping or [0.05]]
+
+
+def contents(spectra: list[ResponseSpectrum]) -> dict[str, Any]:
+    """What `--json` writes of a record: numbers in SI units."""
     names = ("damping", "sd", "sv", "sa", "psv", "psa")
     parts = [{name: getattr(s, name) for name in names} for s in spectra]
-    arguments.write_json(lambda: {"ground": {"name": record.name, "peak": record.peak}, "periods": periods, "spectra": parts})
-    columns = [(s, name, unit) for s in spectra for name, unit in s.units.items() if name != "period"]
-    heads = [f"{name} at {s.damping:g} ({unit})" for s, name, unit in columns]
-    rows = np.column_stack([periods, *(getattr(s, name) for s, name, _ in columns)])
-    arguments.write_csv(["period (s)", *heads], rows.tolist)
-    if not arguments.no_plot:
-        figure = new_figure((8, 4.8))
-        draw(spectra, ax=figure.subplots())
-        save_picture(figure, arguments.out)
-        print(f"Picture of the pseudo-acceleration: {arguments.out}")
+    return {"ground": {"name": spectra[0].name, "peak": spectra[0].peak}, "periods": spectra[0].periods, "spectra": parts}
+
+
+def _write(arguments: argparse.Namespace, found: list[tuple[str, list[ResponseSpectrum]]]) -> None:
+    """The table of `--csv`, a row a period, and the picture; of several records their columns and curves have their names."""
+    columns = [
+        (getattr(s, name), f"{name}{f' of {file}' * bool(file)} at {s.damping:g} ({unit})")
+        for file, spectra in found for s in spectra for name, unit in s.units.items() if name != "period"
+    ]  # fmt: skip
+    periods = found[0][1][0].periods
+    arguments.write_csv(
+        ["period (s)", *(head for _, head in columns)], np.column_stack([periods, *(values for values, _ in columns)]).tolist
+    )
+    if arguments.no_plot:
+        return
+    figure = new_figure((8, 4.8))
+    ax = figure.subplots()
+    labels = [f"{file or s.name}, damping {s.damping:g}" for file, spectra in found for s in spectra]
+    draw([s for _, spectra in found for s in spectra], ax=ax, labels=labels)
+    legend = ax.get_legend()
+    if legend is not None and len(labels) > CURVES:
+        legend.remove()
+    save_picture(figure, arguments.out)
+    print(f"Picture of the pseudo-acceleration: {arguments.out}")
+
+
+def _all_of(arguments: argparse.Namespace) -> int:
+    """The spectra of every record of a folder; those that cannot be read are named."""
+    found: list[tuple[str, list[ResponseSpectrum] | str]] = []
+    notes: list[str] = []
+    for path in records_in(arguments.record):
+        with heard() as words:
+            try:
+                found.append((path.name, _spectra(arguments, path)))
+            except ValueError as error:
+                found.append((path.name, str(error).removeprefix("--record ").removeprefix(f"{path}: ")))
+        notes += [f"! {path.name}: {text}" for text, _ in dict.fromkeys(words)]
+    print(rows_of(found), *notes, sep="\n")
+    read = [(name, spectra) for name, spectra in found if not isinstance(spectra, str)]
+    arguments.write_json(lambda: [contents(spectra) for _, spectra in read])
+    if read:
+        _write(arguments, read)
+    return 0 if len(read) == len(found) else 1
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run `mflow spectrum`; the exit code."""
+    if Path(arguments.record).is_dir():
+        return _all_of(arguments)
+    with heard() as words:
+        spectra = _spectra(arguments, Path(arguments.record))
+    print("\n\n".join(table(one) for one in spectra), *(f"! {text}" for text, _ in dict.fromkeys(words)), sep="\n")
+    arguments.write_json(lambda: contents(spectra))
+    _write(arguments, [("", spectra)])
     return 0

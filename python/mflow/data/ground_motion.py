@@ -16,12 +16,13 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from mflow_core.problems.sparse import check_unmasked
 
 from mflow.base.checks import Array, check_number, check_whole, shown
+from mflow.base.tables import Readable, Table
 from mflow.base.telling import knows_other_words, tell
 from mflow.data.record_units import (
     ACCELERATIONS,
@@ -72,7 +73,7 @@ _END = re.compile(r"^\W*end(?:\s+of)?(?:\s+(?:data|file|record))?\W*$", re.IGNOR
 
 @knows_other_words
 @dataclass(frozen=True, eq=False)
-class GroundMotion:
+class GroundMotion(Readable):
     """Acceleration of the ground, linear between its times.
 
     Attributes
@@ -104,6 +105,9 @@ class GroundMotion:
         check_unmasked(self.t, "t")
         check_unmasked(self.a, "a")
 
+    def _parts(self) -> list[str | Table]:
+        return [f"{self.name}: {self.t.size} accelerations to {self.t[-1]:.5g} s, peak {self.peak:.5g} m/s^2 ({self.peak / GRAVITY:.4g} g)"]
+
     def __mul__(self, factor: float) -> GroundMotion:
         """The motion with accelerations times a number, as ``1.5 * record``."""
         return GroundMotion(self.name, self.t, self.a * check_number(factor, "factor"))
@@ -115,13 +119,6 @@ class GroundMotion:
 
     def __neg__(self) -> GroundMotion:
         return self * -1.0
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            from mflow.base.foreign import no_field
-
-            raise no_field("GroundMotion", self, name)
 
     @property
     def spacing(self) -> float:

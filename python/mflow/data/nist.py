@@ -15,6 +15,7 @@ import numpy.typing as npt
 from mflow_core.objectives.objective import Objective, records
 
 from mflow.base.checks import Array, real_array
+from mflow.base.tables import Readable, Table
 from mflow.base.telling import knows_other_words
 
 __all__ = ["NistProblem", "nist_problem_from_text", "problem_names"]
@@ -22,7 +23,7 @@ __all__ = ["NistProblem", "nist_problem_from_text", "problem_names"]
 
 @knows_other_words
 @dataclass(frozen=True, eq=False)
-class NistProblem:
+class NistProblem(Readable):
     """One NIST nonlinear least-squares problem with its certified answer.
 
     The cost is **half** the sum of squared residuals, so that its gradient is
@@ -78,6 +79,13 @@ class NistProblem:
     degrees_of_freedom: int
     description: str
     reference: str
+
+    def _parts(self) -> list[str | Table]:
+        columns = self.certified_parameters, self.certified_standard_deviations, *self.starts
+        rows = [[f"b{k}", *(f"{number:.11g}" for number in row)] for k, row in enumerate(zip(*columns, strict=True), 1)]
+        said = f"{self.name}: {self.level} difficulty, {len(self.y)} observations; certified residual sum of squares "
+        said += f"{self.certified_residual_sum_of_squares:.11g}, {self.degrees_of_freedom} degrees of freedom"
+        return [said, Table(["", "certified", "standard deviation", "far start", "near start"], rows)]
 
     @cached_property
     def objective(self) -> Objective:

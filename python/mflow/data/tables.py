@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mflow.base.checks import shown
+from mflow.base.tables import Readable, Table, shortened
 from mflow.base.telling import knows_other_words
 from mflow.data.nist import NistProblem, nist_problem_from_text, problem_names
 
@@ -34,7 +35,7 @@ _PENGUIN_FEATURES: Final = ("bill_length_mm", "bill_depth_mm", "flipper_length_m
 
 @knows_other_words
 @dataclass(frozen=True, eq=False)
-class Dataset(Generic[Target]):
+class Dataset(Readable, Generic[Target]):
     """A table of features with one target per row.
 
     Attributes
@@ -70,6 +71,13 @@ class Dataset(Generic[Target]):
     description: str
     source: str
     licence: str
+
+    def _parts(self) -> list[str | Table]:
+        of_classes = self.y.dtype.kind == "i"
+        last = [self.target_names[code] for code in self.y] if of_classes else [f"{value:.6g}" for value in self.y]
+        rows = [[*(f"{number:.6g}" for number in row), text] for row, text in zip(self.X, last, strict=True)]
+        heads = [*self.feature_names, "class" if of_classes else self.target_names[0]]
+        return [f"{self.description} ({len(rows)} rows; {self.licence})", Table(heads, shortened(rows))]
 
 
 def _read_text(*path: str) -> str:

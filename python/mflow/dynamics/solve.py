@@ -286,7 +286,7 @@ def solve_dynamics(
             {"mass": mass, **linear}, nonlinear | {"force": force}, events, (*span, start, speed),
         )  # fmt: skip
     problem: Any
-    if force is None:
+    if force is None and not matrices.is_function(mass):  # a force in the place of the mass is told below
         others = nonlinear if events is None and constraints is None else nonlinear | {"args": None}
         _refuse(others, "it belongs to a nonlinear force=, which is not given")
     if force is None or supports.moves is not None or any(value is not None for value in linear.values()):

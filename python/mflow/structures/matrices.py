@@ -30,9 +30,9 @@ def structure_problem(
     n = supports.n
     function = matrices.is_function(damping)
     cg = _is_by_cg(linear_solver, function, rayleigh)
+    M: Any = matrices.checked_matrix(np.ones(n) if mass is None else mass, "mass", n)
     if alone and stiffness is None and load is None and damping is None and rayleigh is None:
         raise ValueError("stiffness, load, force: nothing acts on the masses: give one of them (stiffness=0 for free flight)")
-    M: Any = matrices.checked_matrix(np.ones(n) if mass is None else mass, "mass", n)
     C: Any = None if damping is None or function else matrices.checked_matrix(damping, "damping", n)
     K: Any = None if stiffness is None else matrices.checked_matrix(stiffness, "stiffness", n)
     if C is not None or load is not None:
