@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from mflow_core import registry
+from mflow_core.problems import problem
+from mflow_core.stepping import stepper
 
 import mflow
 
-N = 50_003  # beyond LONG of pool.pxd, and no multiple of a block or a register
+N = 50_003  # beyond LONG of pool.pxd, and no multiple of a block or a register; steps look at their ends from LOOKED_AT of run.pyx on
 Array = np.ndarray[Any, np.dtype[np.float64]]
 EXPLICIT = {r.name: r for r in registry.records() if r.family == "runge_kutta"}
 STEPS, H = 2, 0.1
@@ -52,6 +54,18 @@ def test_a_number_that_is_not_finite_ends_a_long_run_at_its_last_good_state(name
     assert not r.success
     assert np.isfinite(r.y).all()
     assert H / 2 < r.t[-1] < 2.5 * H
+
+
+@pytest.mark.parametrize("name", ["euler", "midpoint", "rk3", "rk4", "tvd_rk2", "tvd_rk3"])
+def test_every_number_of_a_step_is_looked_at(name: str) -> None:
+    """In whole registers and in what is left of them, by the loop for each form of the last combination."""
+    for n in (64, 75):
+        for where in range(n):
+            bad = np.full(n, 1e300)
+            bad[where] = np.inf
+            run = stepper.Run(EXPLICIT[name], problem.rhs_problem(lambda t, y, bad=bad: -y if t < H / 2 else bad, (n,)), np.ones(n), 0.0, H)
+            assert run.fixed(3) == stepper.NON_FINITE
+            assert np.isfinite(run.y).all()
 
 
 @pytest.mark.parametrize("steps", [2, 9])  # few are taken from state to state, more of them in place

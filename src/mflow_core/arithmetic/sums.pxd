@@ -9,12 +9,13 @@ One written order of association, the same for all lengths, is what makes the bi
 who calls it; two and three numbers are unrolled, so that they are stored together, as the next right-hand side reads them. Longer ones are
 vectorised, and no time is spent on finding out which vectors overlap. They are functions of their own: in a step they would take its
 registers, and room on the stack that short vectors pay for. The loops are written by macros, since a sum of q terms takes 2 q arguments
-otherwise. `_apart` are for callers that do much else in between, and take any number of terms.
+otherwise. `_apart` are for callers that do much else in between, and take any number of terms. `_looked` are for long vectors, and say
+whether all that they have written is finite: a pass of its own would read it again.
 """
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
 
-from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
+from mflow_core.arithmetic.vec cimport MF_SHORT, mf_bits, mf_scalar
 
 
 cdef extern from *:
@@ -49,9 +50,17 @@ cdef extern from *:
       else if ((n) == 2) MF_FEW(2, out, value)                                                                                          \\
       else for (ptrdiff_t i = 0; i < (n); i++) (out)[i] = mf_scalar(value);
     #define MF_LONG(n, out, value) MF_NOT_SHORT(n) MF_FREELY for (ptrdiff_t i = 0; i < (n); i++) (out)[i] = (value);
+    /* The same, and whether all is finite: x - x is +0, all bits zero, for every number that is. */
+    #define MF_WRONG(x) mf_bits((x) - (x))
+    #define MF_LOOKED(n, out, value)                                                                                                    \\
+      uint64_t wrong = 0;                                                                                                               \\
+      MF_NOT_SHORT(n)                                                                                                                   \\
+      MF_FREELY for (ptrdiff_t i = 0; i < (n); i++) { const double one = (value); (out)[i] = one; wrong |= MF_WRONG(one); }             \\
+      return wrong == 0;
     /* A pass with one output, from its parameters in brackets, and the same as arguments. */
     #define MF_PASS(name, parameters, arguments, out, value)                                                                            \\
       MF_APART void name##_long parameters { MF_LONG(n, out, value) }                                                                   \\
+      MF_APART int name##_looked parameters { MF_LOOKED(n, out, value) }                                                                \\
       MF_INSIDE void name parameters {                                                                                                  \\
         if (n > MF_SHORT) name##_long arguments; else MF_BRIEF(n, out, value)                                                           \\
       }
@@ -88,6 +97,7 @@ cdef extern from *:
     #define MF_SUMMED ptrdiff_t n, double *out, double h, const double *const *K, int q, const int32_t *col, const double *w
     #define MF_ROWS(q)                                                                                                                  \\
       MF_APART void mf_add_long_##q(MF_ADDED) { MF_TAKE_##q MF_LONG(n, out, y[i] + (MF_SUM_##q)) }                                        \\
+      MF_APART int mf_add_looked_##q(MF_ADDED) { MF_TAKE_##q MF_LOOKED(n, out, y[i] + (MF_SUM_##q)) }                                     \\
       MF_APART void mf_sum_long_##q(MF_SUMMED) { MF_TAKE_##q MF_LONG(n, out, MF_SUM_##q) }                                                \\
       MF_INSIDE void mf_add_##q(MF_ADDED) {                                                                                             \\
         if (n > MF_SHORT) mf_add_long_##q(n, out, y, h, K, q, col, w); else { MF_TAKE_##q MF_BRIEF(n, out, y[i] + (MF_SUM_##q)) }         \\
@@ -115,6 +125,8 @@ cdef extern from *:
       }
     }
 
+    #define MF_LOOK(q) case q: return mf_add_looked_##q(n, out, y, h, K, q, col, w);
+
     /* More than twelve terms: the sum is built in a block that stays in the first cache. */
     static void mf_many(ptrdiff_t n, double *out, const double *y, double h, const double *const *K, int q, const int32_t *col,
                         const double *w) {
@@ -137,6 +149,15 @@ cdef extern from *:
     MF_APART void mf_add_apart(MF_ADDED) {
       if (q == 0) for (ptrdiff_t i = 0; i < n; i++) out[i] = y[i];
       else if (!mf_add(n, out, y, h, K, q, col, w)) mf_many(n, out, y, h, K, q, col, w);
+    }
+    MF_APART int mf_add_looked(MF_ADDED) {
+      uint64_t wrong = 0;
+      switch (q) {
+        MF_LOOK(1) MF_LOOK(2) MF_LOOK(3) MF_LOOK(4) MF_LOOK(5) MF_LOOK(6) MF_LOOK(7) MF_LOOK(8) MF_LOOK(9) MF_LOOK(10) MF_LOOK(11) MF_LOOK(12)
+      }
+      mf_add_apart(n, out, y, h, K, q, col, w);
+      for (ptrdiff_t i = 0; i < n; i++) wrong |= MF_WRONG(out[i]);
+      return wrong == 0;
     }
     MF_APART void mf_sum_apart(MF_SUMMED) {
       if (q == 0) for (ptrdiff_t i = 0; i < n; i++) out[i] = 0.0;
@@ -192,11 +213,18 @@ cdef extern from *:
     void mf_add_apart(ptrdiff_t n, double *out, const double *y, double h, const double *const *K, int q, const int32_t *col,
                       const double *w) noexcept nogil
     void mf_sum_apart(ptrdiff_t n, double *out, double h, const double *const *K, int q, const int32_t *col, const double *w) noexcept nogil
+    bint mf_add_looked(ptrdiff_t n, double *out, const double *y, double h, const double *const *K, int q, const int32_t *col,
+                       const double *w) noexcept nogil
     # u + r f; a y + b (u + r f); a y + b (u + r f) + c (v + s g).
     void mf_euler(ptrdiff_t n, double *out, const double *u, const double *f, double r) noexcept nogil
     void mf_average_2(ptrdiff_t n, double *out, const double *y, double a, const double *u, const double *f, double b, double r) noexcept nogil
     void mf_average_3(ptrdiff_t n, double *out, const double *y, double a, const double *u, const double *f, double b, double r,
                       const double *v, const double *g, double c, double s) noexcept nogil
+    bint mf_euler_looked(ptrdiff_t n, double *out, const double *u, const double *f, double r) noexcept nogil
+    bint mf_average_2_looked(ptrdiff_t n, double *out, const double *y, double a, const double *u, const double *f, double b,
+                             double r) noexcept nogil
+    bint mf_average_3_looked(ptrdiff_t n, double *out, const double *y, double a, const double *u, const double *f, double b, double r,
+                             const double *v, const double *g, double c, double s) noexcept nogil
     # y + h sum, and two sums of the same eight vectors with weights u and v, in one pass.
     void mf_add_and_sums(ptrdiff_t n, double *out, const double *y, double *first, double *second, double h, const double *const *K,
                          const int32_t *col, const double *w, const double *u, const double *v) noexcept nogil

@@ -21,6 +21,7 @@ from mflow_core.arithmetic.control cimport after_bad, after_good, control_t, fir
 from mflow_core.lanes.lane_block cimport (LANE_WAITING, LOOPS, begin_lane, block_t, fill_idle, job_t, mf_next, mf_read, read_control, retire,
                                           retire_all, write_control, write_times)
 from mflow_core.lanes.lane_loops cimport WIDTH, columns_t
+from mflow_core.methods.tableau cimport LOOK, LOOKED
 from mflow_core.registry cimport REDUCE
 from mflow_core.stepping.run cimport carries_untested_slope
 from mflow_core.stepping.watch.past cimport past_closes, past_hears, past_knows, past_opens, past_starts
@@ -77,19 +78,29 @@ cdef int common_listening(double t, const double *y, double *dydt, ptrdiff_t n, 
     return status
 
 
-cdef int step_of(block_t *b, int64_t k, double t, double h) noexcept nogil:
-    """The method's step; with a part of a look where one is due, which changes no bits."""
+cdef int step_of(block_t *b, int64_t k, double t, double h, bint *finite) noexcept nogil:
+    """The method's step, whose new state is written to its end even where it is not finite; with a part of a look where one is due, which
+    changes no bits."""
     cdef const job_t *job = b.job
     cdef int status
-    if not job.edge > 0.0 or b.slot[0].lane < 0 or k < b.past.next:
-        return job.m.step(job.m, &b.f)
-    past_opens(&b.past, k, t, h, first_lane(b, b.now[0], 0), job.n)
-    if b.past.skip == 0 and job.m.flags & MF_FSAL and job.sizes.n_vec > 1 and not b.f.flags & MF_FRESH:
-        past_knows(&b.past, first_lane(b, b.now[0], 1), first_lane(b, b.now[1], 2), job.n)
-    b.p.rhs = common_listening
+    cdef bint listens = job.edge > 0.0 and b.slot[0].lane >= 0 and k >= b.past.next
+    if listens:
+        past_opens(&b.past, k, t, h, first_lane(b, b.now[0], 0), job.n)
+        if b.past.skip == 0 and job.m.flags & MF_FSAL and job.sizes.n_vec > 1 and not b.f.flags & MF_FRESH:
+            past_knows(&b.past, first_lane(b, b.now[0], 1), first_lane(b, b.now[1], 2), job.n)
+        b.p.rhs = common_listening
+    if b.p.n > 0:                            # and so beyond MF_SHORT
+        b.f.flags |= LOOK
     status = job.m.step(job.m, &b.f)
-    b.p.rhs = LOOPS.common_rhs
-    past_closes(&b.past, status, job.n)
+    finite[0] = status == 0
+    if b.f.flags & LOOKED:
+        status = 0
+    elif status == 0:
+        finite[0] = REDUCE.all_finite(b.next[0], b.p.n)
+    b.f.flags &= ~(<unsigned int> LOOK | <unsigned int> LOOKED)
+    if listens:
+        b.p.rhs = LOOPS.common_rhs
+        past_closes(&b.past, status, job.n)
     return status
 
 
@@ -105,11 +116,12 @@ cdef void keep_seen(block_t *b, int64_t block) noexcept nogil:
 cdef int common_step(block_t *b, int64_t k, double t, double h, double t_next) noexcept nogil:
     """now -> next for all lanes; those that fail are gone, the others' output is written."""
     cdef int status, col
+    cdef bint finite
     b.f.t, b.f.h, b.f.k, b.end = t, h, k, t_next
     b.f.x0, b.f.x1 = <const double *const *> b.now, <double *const *> b.next
     b.f.s0, b.f.s1 = b.s_now, b.s_next
-    status = step_of(b, k, t, h)
-    if status != 0 or not REDUCE.all_finite(b.next[0], b.p.n):
+    status = step_of(b, k, t, h, &finite)
+    if not finite:
         count_steps(b, k, b.f.n_rhs, t)
         if status == 0:
             drop_non_finite(b)

@@ -16,10 +16,10 @@ compiled with C's division, in which 1/3 is 0.
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core.arithmetic.sums cimport mf_add_few, mf_average_2, mf_average_3, mf_euler
-from mflow_core.arithmetic.vec cimport all_finite
-from mflow_core.methods.tableau cimport (LOOK, MAX_STAGES, MF_LOOK_BLOCK, by_blocks, combine_at, doubles, mf_all_blocks, new_record, node,
-                                         pack, plan_row, plans, records_t, square)
+from mflow_core.arithmetic.sums cimport (mf_add_few, mf_add_looked, mf_average_2, mf_average_2_looked, mf_average_3, mf_average_3_looked,
+                                         mf_euler, mf_euler_looked)
+from mflow_core.methods.tableau cimport (LOOK, MAX_STAGES, MF_BLOCK, combine_at, doubles, looked, mf_all_blocks, new_record, node, pack,
+                                         plan_row, plans, records_t, square)
 from mflow_core.types cimport MF_SSP, mf_frame, mf_method, mf_rhs_fn, mf_tableau
 
 from math import fsum
@@ -29,36 +29,16 @@ from mflow_core.methods.coefficients import convex, share_slots
 
 # ---- kernels -------------------------------------------------------------------------------------------------------------------------
 
-# Where a driver has the new state looked at (LOOK), the last slope is written to x1, and the last combination, block by block, over it: a
-# step touches a vector less, which for Euler's method is one of three.
+# Where a driver has the new state looked at (LOOK), the last slope is written to x1, and the last combination over it: a step touches a
+# vector less, which for Euler's method is one of three.
 
 cdef inline double *last_slope(const mf_frame *f, double *room) noexcept nogil:
     return f.x1[0] if f.flags & LOOK and f.x1[0] != f.x0[0] else room
 
 
-ctypedef struct row_t:                   # a combination that is made block by block
-    mf_frame *f
-    const plan_row *row
-    const double *const *K               # Butcher: the slopes
-    const double *last                   # Shu-Osher: the slope of this stage
-    double *out
-
-
-cdef int row_block(void *at, ptrdiff_t lo, ptrdiff_t m) noexcept nogil:
-    cdef const row_t *job = <const row_t *> at
-    cdef const double *part[MAX_STAGES]
-    cdef int e
-    for e in range(job.row.q):
-        part[job.row.col[e]] = job.K[job.row.col[e]] + lo
-    combine_at(m, job.out + lo, job.f.x0[0] + lo, job.f.h, part, job.row)
-    return all_finite(job.out + lo, m)
-
-
 cdef inline int end_looked_at(mf_frame *f, const plan_row *row, const double *const *K) noexcept nogil:
-    """The last row of a step, tested block by block while it is in the first cache."""
-    cdef row_t job
-    job.f, job.row, job.K, job.out = f, row, K, f.x1[0]
-    return by_blocks(f, row_block, &job)
+    """The last row of a step."""
+    return looked(f, mf_add_looked(f.n, f.x1[0], f.x0[0], f.h, K, row.q, row.col, row.w))
 
 
 cdef enum:                               # forms of a row: which loop computes it
@@ -167,32 +147,45 @@ cdef inline const double *slope_of(const mf_frame *f, const plan_row *row, int e
     return last if row.f[e] == row.slope else f.work + row.f[e] * f.ld
 
 
-cdef inline void average_usual(mf_frame *f, double *out, const plan_row *row, const double *last, ptrdiff_t lo, ptrdiff_t n) noexcept nogil:
-    """n numbers from lo on of a row of a usual form, to out."""
-    cdef const double *u = slot(f, row.col[0]) + lo
+cdef inline void average_usual(mf_frame *f, double *out, const plan_row *row, const double *last) noexcept nogil:
+    """A row of a usual form, to out."""
+    cdef const double *u = slot(f, row.col[0])
     cdef double h = f.h
     if row.form == EULER:
-        mf_euler(n, out, u, slope_of(f, row, 0, last) + lo, h * row.r[0])
+        mf_euler(f.n, out, u, slope_of(f, row, 0, last), h * row.r[0])
     elif row.form == AVERAGE_2:
-        mf_average_2(n, out, u, row.w[0], slot(f, row.col[1]) + lo, slope_of(f, row, 1, last) + lo, row.w[1], h * row.r[1])
+        mf_average_2(f.n, out, u, row.w[0], slot(f, row.col[1]), slope_of(f, row, 1, last), row.w[1], h * row.r[1])
     else:
-        mf_average_3(n, out, u, row.w[0], slot(f, row.col[1]) + lo, slope_of(f, row, 1, last) + lo, row.w[1], h * row.r[1],
-                     slot(f, row.col[2]) + lo, slope_of(f, row, 2, last) + lo, row.w[2], h * row.r[2])
+        mf_average_3(f.n, out, u, row.w[0], slot(f, row.col[1]), slope_of(f, row, 1, last), row.w[1], h * row.r[1],
+                     slot(f, row.col[2]), slope_of(f, row, 2, last), row.w[2], h * row.r[2])
 
 
-cdef int average_block(void *at, ptrdiff_t lo, ptrdiff_t m) noexcept nogil:
-    cdef const row_t *job = <const row_t *> at
-    average_usual(job.f, job.out + lo, job.row, job.last, lo, m)
-    return all_finite(job.out + lo, m)
+cdef inline int average_looked_at(mf_frame *f, const plan_row *row, const double *last) noexcept nogil:
+    """The last row of a step, of a usual form, as `average_usual`."""
+    cdef const double *u = slot(f, row.col[0])
+    cdef double h = f.h
+    if row.form == EULER:
+        return looked(f, mf_euler_looked(f.n, f.x1[0], u, slope_of(f, row, 0, last), h * row.r[0]))
+    if row.form == AVERAGE_2:
+        return looked(f, mf_average_2_looked(f.n, f.x1[0], u, row.w[0], slot(f, row.col[1]), slope_of(f, row, 1, last), row.w[1],
+                                             h * row.r[1]))
+    return looked(f, mf_average_3_looked(f.n, f.x1[0], u, row.w[0], slot(f, row.col[1]), slope_of(f, row, 1, last), row.w[1], h * row.r[1],
+                                         slot(f, row.col[2]), slope_of(f, row, 2, last), row.w[2], h * row.r[2]))
 
 
-cdef int general_block(void *at, ptrdiff_t lo, ptrdiff_t m) noexcept nogil:
+ctypedef struct row_t:                   # a combination that is made block by block
+    mf_frame *f
+    const plan_row *row
+    double *out
+
+
+cdef void general_block(void *at, ptrdiff_t lo, ptrdiff_t m) noexcept nogil:
     """A row of any form, added in order in a block that stays in the first cache, since out may be one of the u. A term without a slope adds
     0 times one, which changes no number; what is not finite in it is in another term of its row, too."""
     cdef const row_t *job = <const row_t *> at
     cdef const plan_row *row = job.row
     cdef mf_frame *f = job.f
-    cdef double[MF_LOOK_BLOCK] sum
+    cdef double[MF_BLOCK] sum
     cdef const double *u
     cdef const double *g
     cdef double a, r
@@ -205,7 +198,6 @@ cdef int general_block(void *at, ptrdiff_t lo, ptrdiff_t m) noexcept nogil:
             sum[i] = a * (u[i] + r * g[i]) if e == 0 else sum[i] + a * (u[i] + r * g[i])
     for i in range(m):
         job.out[lo + i] = sum[i]
-    return True
 
 
 cdef inline void average_general(mf_frame *f, const plan_row *row, double *out) noexcept nogil:
@@ -214,20 +206,12 @@ cdef inline void average_general(mf_frame *f, const plan_row *row, double *out) 
     mf_all_blocks(f.n, general_block, &job)
 
 
-cdef inline int average_looked_at(mf_frame *f, const plan_row *row, const double *last) noexcept nogil:
-    """The last row of a step, of a usual form, as `end_looked_at`."""
-    cdef row_t job
-    job.f, job.row, job.last, job.out = f, row, last, f.x1[0]
-    return by_blocks(f, average_block, &job)
-
-
 cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef const double *c = m.tab.c
     cdef const plan_row *row = <const plan_row *> m.tab.packed
     cdef const double *at = f.x0[0]
     cdef double *out
     cdef double *k
-    cdef ptrdiff_t n = f.n
     cdef int s = m.tab.s, i, status
     for i in range(s):
         row += 1
@@ -244,7 +228,7 @@ cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
         if row.form == GENERAL:
             average_general(f, row, out)
         else:
-            average_usual(f, out, row, k, 0, n)
+            average_usual(f, out, row, k)
     return 0
 
 

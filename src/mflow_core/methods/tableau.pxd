@@ -32,9 +32,9 @@ ctypedef struct records_t:               # the method records of one family; NUL
     int count
 
 
-# Flags of a frame between the driver and kernels, which no host sets. A driver asks for the new state to be looked at while it is written,
-# block by block: of a long one that saves a pass over memory. A kernel that does so says it, and returns MF_E_NON_FINITE at the first block
-# that is not finite.
+# Flags of a frame between the driver and kernels, which no host sets. A driver asks for a new state of more than MF_SHORT numbers to be
+# looked at while it is written, which saves a pass over it. A kernel that does so says it, and returns MF_E_NON_FINITE where a number is not
+# finite.
 cdef enum:
     LOOK = 1 << 29
     LOOKED = 1 << 30
@@ -54,26 +54,24 @@ ctypedef struct steps_t:                 # loop of a method over steps of one de
 cdef extern from *:
     """
     /* Functions of their own: inlined, what a step does seldom would take registers and room on the stack from all steps. */
-    #define MF_LOOK_BLOCK 1024
-    MF_APART int mf_all_blocks(ptrdiff_t n, int (*block)(void *job, ptrdiff_t lo, ptrdiff_t n), void *job) {
-      for (ptrdiff_t lo = 0; lo < n; lo += MF_LOOK_BLOCK)
-        if (!block(job, lo, n - lo < MF_LOOK_BLOCK ? n - lo : MF_LOOK_BLOCK))
-          return 0;
-      return 1;
+    #define MF_BLOCK 1024
+    MF_APART void mf_all_blocks(ptrdiff_t n, void (*block)(void *job, ptrdiff_t lo, ptrdiff_t n), void *job) {
+      for (ptrdiff_t lo = 0; lo < n; lo += MF_BLOCK)
+        block(job, lo, n - lo < MF_BLOCK ? n - lo : MF_BLOCK);
     }
     MF_APART int mf_step_apart(mf_step_fn step, const mf_method *m, mf_frame *f) { return step(m, f); }
     """
     enum:
-        MF_LOOK_BLOCK
-    # block(job, lo, m) for m = MF_LOOK_BLOCK numbers at a time of n, from lo on. False: it was for one of them, and the others are left out.
-    bint mf_all_blocks(ptrdiff_t n, int (*block)(void *job, ptrdiff_t lo, ptrdiff_t m) noexcept nogil, void *job) noexcept nogil
+        MF_BLOCK
+    # block(job, lo, m) for m = MF_BLOCK numbers at a time of n, from lo on.
+    void mf_all_blocks(ptrdiff_t n, void (*block)(void *job, ptrdiff_t lo, ptrdiff_t m) noexcept nogil, void *job) noexcept nogil
     int mf_step_apart(mf_step_fn step, const mf_method *m, mf_frame *f) noexcept nogil
 
 
-cdef inline int by_blocks(mf_frame *f, int (*block)(void *job, ptrdiff_t lo, ptrdiff_t m) noexcept nogil, void *job) noexcept nogil:
-    """A pass over the new state in blocks, each of which says whether it is finite."""
+cdef inline int looked(mf_frame *f, bint finite) noexcept nogil:
+    """What a step returns whose last pass has looked at what it wrote."""
     f.flags |= LOOKED
-    return 0 if mf_all_blocks(f.n, block, job) else MF_E_NON_FINITE
+    return 0 if finite else MF_E_NON_FINITE
 
 
 # ---- combinations ------------------------------------------------------------------------------------------------------------------

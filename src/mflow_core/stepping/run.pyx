@@ -508,6 +508,10 @@ cdef int end_has_slope(run_t *r, double h) noexcept nogil:
     return matrix_rhs(&r.newton.m, r.t + h, r.next[0], r.newton.f)
 
 
+cdef enum:
+    LOOKED_AT = 64                       # numbers from which on a step looks at its end itself; steps of fewer are plain
+
+
 cdef int try_step(run_t *r, double h) noexcept nogil:
     """now -> next, over h, not accepted. MF_E_NON_FINITE where `next` is not finite. What was known of the step before, and of another
     try of this one, is overwritten."""
@@ -523,7 +527,7 @@ cdef int try_step(run_t *r, double h) noexcept nogil:
     if r.newton != NULL:
         r.newton.m.met = False
         r.newton.state = r.now[0]
-    if r.n >= LONG and not cut:
+    if r.n >= LOOKED_AT and not cut:
         r.f.flags |= LOOK
     status = step_all(r.m, &r.f, r.n_tested) if cut else r.m.step(r.m, &r.f)
     looked = cut or r.f.flags & LOOKED

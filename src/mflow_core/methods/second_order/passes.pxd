@@ -6,10 +6,9 @@ outputs.
 """
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core.arithmetic.sums cimport mf_euler
-from mflow_core.arithmetic.vec cimport all_finite
+from mflow_core.arithmetic.sums cimport mf_euler, mf_euler_looked
 from mflow_core.methods.second_order.hooks cimport constrained
-from mflow_core.methods.tableau cimport LOOK, by_blocks
+from mflow_core.methods.tableau cimport LOOK, looked
 from mflow_core.types cimport mf_frame
 
 
@@ -37,6 +36,14 @@ cdef extern from *:
       MF_APART void name##_long parameters {                                                                                            \\
         MF_NOT_SHORT(n)                                                                                                                 \\
         MF_FREELY for (ptrdiff_t i = 0; i < n; i++) { const double one = first, two = second; p[i] = one, q[i] = two; }                 \\
+      }                                                                                                                                 \\
+      MF_APART int name##_looked parameters {                                                                                           \\
+        uint64_t wrong = 0;                                                                                                             \\
+        MF_NOT_SHORT(n)                                                                                                                 \\
+        MF_FREELY for (ptrdiff_t i = 0; i < n; i++) {                                                                                   \\
+          const double one = first, two = second; p[i] = one, q[i] = two, wrong |= MF_WRONG(one) | MF_WRONG(two);                       \\
+        }                                                                                                                               \\
+        return wrong == 0;                                                                                                              \\
       }                                                                                                                                 \\
       MF_INSIDE void name parameters { if (n > MF_SHORT) name##_long arguments; else MF_BRIEFLY(n, MF_EACH_2, MF_EACH_2, p, first, q, second) }
     #define MF_PASS_3(name, parameters, arguments, p, first, q, second, r, third)                                                       \\
@@ -86,12 +93,16 @@ cdef extern from *:
                               double h, double cx, double cv, double bx, double bv) noexcept nogil
     void advance_all "mf_advance_all"(ptrdiff_t n, const double *x, const double *v, const double *a, const double *a1, double *x1, double *v1,
                                       double *to, double h, double cx, double cv, double bx, double bv) noexcept nogil
+    bint advance_looked "mf_advance_looked"(ptrdiff_t n, const double *x, const double *v, const double *a, const double *a1, double *x1,
+                                            double *v1, double h, double cx, double cv, double bx, double bv) noexcept nogil
     # v1 = v + (cv a + bv a1).
     void advance_v "mf_advance_v"(ptrdiff_t n, const double *v, const double *a, const double *a1, double *v1, double cv,
                                   double bv) noexcept nogil
     # v(1/2) = v + kick a, x1 = x + h v(1/2); v1 = v(1/2), or v itself.
     void kick_drift "mf_kick_drift"(ptrdiff_t n, const double *x, const double *v, const double *a, double *x1, double *v1, double h,
                                     double kick) noexcept nogil
+    bint kick_drift_looked "mf_kick_drift_looked"(ptrdiff_t n, const double *x, const double *v, const double *a, double *x1, double *v1,
+                                                  double h, double kick) noexcept nogil
     void half_drift "mf_half_drift"(ptrdiff_t n, const double *x, const double *v, const double *a, double *x1, double *v1, double h,
                                     double kick) noexcept nogil
     # x1 = x + h v, v1 = v.
@@ -122,56 +133,21 @@ cdef inline void correct(ptrdiff_t n, double *x, double *v, const double *a, dou
 
 # ---- with a look at the new state ----------------------------------------------------------------------------------------------------
 
-# Where a driver has the new state looked at (tableau.pxd), each block of it is tested while it is in the first cache.
-
-ctypedef struct pass_t:
-    mf_frame *f
-    const double *a                      # at the start of the step
-    double cx, cv, bx, bv
-
-
 cdef inline bint looks(const mf_frame *f) noexcept nogil:
     """Whether x1 and v1 are to be tested as they are written. Constraints move them afterwards, and an estimate is looked at by the driver."""
     return f.flags & LOOK != 0 and f.err == NULL and not constrained(f)
 
 
 cdef inline int drift_looked_at(mf_frame *f, const double *a, double kick) noexcept nogil:
-    """`kick_drift` from x0 to x1; x1 is tested."""
-    cdef pass_t job
-    job.f, job.a, job.cv = f, a, kick
-    return by_blocks(f, drift_block, &job)
-
-
-cdef inline int drift_block(void *at, ptrdiff_t lo, ptrdiff_t m) noexcept nogil:
-    cdef const pass_t *job = <const pass_t *> at
-    cdef mf_frame *f = job.f
-    kick_drift(m, f.x0[0] + lo, f.x0[1] + lo, job.a + lo, f.x1[0] + lo, f.x1[1] + lo, f.h, job.cv)
-    return all_finite(f.x1[0] + lo, m)
+    """`kick_drift` from x0 to x1."""
+    return looked(f, kick_drift_looked(f.n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], f.h, kick))
 
 
 cdef inline int kick_looked_at(mf_frame *f, double kick) noexcept nogil:
     """v1 += kick a1, which is tested, and with it a1; x1 has been."""
-    cdef pass_t job
-    job.f, job.cv = f, kick
-    return by_blocks(f, kick_block, &job)
-
-
-cdef inline int kick_block(void *at, ptrdiff_t lo, ptrdiff_t m) noexcept nogil:
-    cdef const pass_t *job = <const pass_t *> at
-    cdef mf_frame *f = job.f
-    add(m, f.x1[1] + lo, f.x1[2] + lo, job.cv)
-    return all_finite(f.x1[1] + lo, m)
+    return looked(f, mf_euler_looked(f.n, f.x1[1], f.x1[1], f.x1[2], kick))
 
 
 cdef inline int advance_looked_at(mf_frame *f, const double *a, double cx, double cv, double bx, double bv) noexcept nogil:
-    """`advance` from x0 to x1, where a1 stands; x1 and v1 are tested, and with v1, as bv is not 0, a1."""
-    cdef pass_t job
-    job.f, job.a, job.cx, job.cv, job.bx, job.bv = f, a, cx, cv, bx, bv
-    return by_blocks(f, advance_block, &job)
-
-
-cdef inline int advance_block(void *at, ptrdiff_t lo, ptrdiff_t m) noexcept nogil:
-    cdef const pass_t *job = <const pass_t *> at
-    cdef mf_frame *f = job.f
-    advance(m, f.x0[0] + lo, f.x0[1] + lo, job.a + lo, f.x1[2] + lo, f.x1[0] + lo, f.x1[1] + lo, f.h, job.cx, job.cv, job.bx, job.bv)
-    return all_finite(f.x1[0] + lo, m) and all_finite(f.x1[1] + lo, m)
+    """`advance` from x0 to x1, where a1 stands; with v1, as bv is not 0, a1 is tested."""
+    return looked(f, advance_looked(f.n, f.x0[0], f.x0[1], a, f.x1[2], f.x1[0], f.x1[1], f.h, cx, cv, bx, bv))
