@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mflow_core.stepping import stepper
-from mflow_core.stepping.legs import last_step_was, look_for_poles, only_heads_for_0, passes_poles_until, poles_are_looked_for
+from mflow_core.stepping.watch.asked import last_step_was, look_for_poles, only_heads_for_0, passes_poles_until, poles_are_looked_for
 
 from mflow.base.checks import OUTSIDE, Array, check_number, check_whole, shown
 
 if TYPE_CHECKING:
+    from mflow_core.stepping.rows import Rows
     from mflow_core.stepping.stepper import Run
 
     from mflow.walls.signs import Walls
@@ -154,7 +155,7 @@ class PoleAhead:
         if not self.words:
             self.last = t_end
 
-    def steps(self, count: int, goal: float, rows: stepper.Rows | None, aside: Callable[..., Any]) -> int:
+    def steps(self, count: int, goal: float, rows: Rows | None, aside: Callable[..., Any]) -> int:
         """Up to `count` steps towards `goal`, none of them over the pole; the status. aside : asks without counting evaluations."""
         run = self.run
         if run.k >= self.looked + AGAIN and not self.words:
