@@ -166,7 +166,7 @@ def solve_ivp(
     progress : bool
         A progress bar.
     checkpoint, checkpoint_every : path, int
-        Write the state to a file every so many steps (1000), at once or not at all.
+        Write the state to a file every so many steps, at once or not at all; else every 1000 steps and every 5 seconds.
     resume : path
         Go on from such a file, with the same arguments: the result is the same, bit for bit, as without the interruption, its counts among
         it (a Jacobian that is made once more for that is left out). What does not fit the call is refused, with its name.
