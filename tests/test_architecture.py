@@ -208,7 +208,7 @@ LOADED = {
     "import mflow": 3,
     "from mflow import RK4": 39,
     "from mflow import optim": 77,
-    "from mflow import Stepper": 195,
+    "from mflow import Stepper": 196,
     "from mflow import solve_ivp": 161,
     "from mflow import solve_dynamics": 188,
     "from mflow import minimize": 202,

@@ -22,6 +22,7 @@ from mflow_core.stepping import stepper
 from mflow_core.stepping.watch.asked import last_step_was, look_for_poles, only_heads_for_0, passes_poles_until, poles_are_looked_for
 
 from mflow.base.checks import OUTSIDE, Array, check_number, check_whole, shown
+from mflow.base.pace import MANY
 
 if TYPE_CHECKING:
     from mflow_core.stepping.rows import Rows
@@ -46,7 +47,6 @@ HIGHER_POWER = 1.1  # times the growth of what moves solutions apart: what f its
 DEEPER = 1e-3  # of a step where no pole was found: the next look is where steps are shorter than this
 AGAIN = 1024  # steps, after which the length below which poles are looked for is the first one again
 REACH = 1024.0  # steps: how far ahead a pole is looked for
-MANY = 2**62
 STEPS = 2.0  # as far as a pole is looked for about a good step: it may lie next to its end
 STRIP = 1e-7  # of t: at least so far, as the power is measured over a part of it
 
