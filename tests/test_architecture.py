@@ -210,7 +210,7 @@ LOADED = {
     "from mflow import optim": 77,
     "from mflow import Stepper": 196,
     "from mflow import solve_ivp": 161,
-    "from mflow import solve_dynamics": 188,
+    "from mflow import solve_dynamics": 189,
     "from mflow import minimize": 202,
 }
 NOT_AT_IMPORT = ("numpy.random", "numpy.polynomial", "concurrent.futures", "json", "pathlib", "scipy", "numba")
