@@ -101,8 +101,8 @@ def solve_ivp(
         See `mflow.methods`. Default: "dopri5" under error control, "rk4" where dt is given. "radau5" or "bdf" for stiff problems;
         an explicit pair whose steps are held at its stability limit says so, once, by `mflow.StiffnessWarning`. "auto", where one does
         not know: it begins with "tsit5" ("dop853" for rtol below 1e-7), goes on with "radau5" ("bdf" for more than 30 components) where the
-        steps are held at the stability limit, and back where they could be explicit ones; where one of them cannot go on the other has a
-        try. Where an event acts it takes "radau5" of these; with ``nonnegative``, which shortens steps too, it goes on with the implicit
+        steps are held at the stability limit, and back where they could be explicit ones or take more evaluations than those did; where one
+        of them cannot go on the other has a try. Where an event acts it takes "radau5" of these; with ``nonnegative``, which shortens steps too, it goes on with the implicit
         method from a quarter of the limit on.
     t_eval : array_like (m,), optional
         Times to save at, in order, inside the span; between steps by the method's continuous extension, or the cubic Hermite one. Steps of
