@@ -102,8 +102,8 @@ def solve_ivp(
         an explicit pair whose steps are held at its stability limit says so, once, by `mflow.StiffnessWarning`. "auto", where one does
         not know: it begins with "tsit5" ("dop853" for rtol below 1e-7), goes on with "radau5" ("bdf" for more than 30 components) where the
         steps are held at the stability limit, and back where they could be explicit ones or take more evaluations than those did; where one
-        of them cannot go on the other has a try. Where an event acts it takes "radau5" of these; with ``nonnegative``, which shortens steps too, it goes on with the implicit
-        method from a quarter of the limit on.
+        of them cannot go on the other has a try. Where an event acts it takes "radau5" of these; with ``nonnegative``, which shortens steps
+        too, it goes on with the implicit method from a quarter of the limit on.
     t_eval : array_like (m,), optional
         Times to save at, in order, inside the span; between steps by the method's continuous extension, or the cubic Hermite one. Steps of
         "radau5" and "rodas5p" (also of "auto", once it is at radau5) with such a time inside, and all of them where ``sol`` or events are

@@ -51,7 +51,7 @@ ctypedef struct leg_t:                   # whether error control should go on wi
     double cost, path                    # explicit: evaluations of the last steps, and their length
     double pace, at_limit                # implicit: evaluations a time of the explicit leg before, INFINITY: not known; at its limit, over |lambda|
     double cap                           # times the latter: the most that is believed of the former
-    double saved, loss                   # evaluations that the leg has saved since it was last behind; below -loss it is over
+    double saved, loss                   # evaluations that the leg has saved, below 0: lost; below -loss it is over
     bint over
 
 

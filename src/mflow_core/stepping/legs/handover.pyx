@@ -1,4 +1,9 @@
-"""When the leg of one of two methods is over (legs.pyx): looks at its tries and at its steps."""
+"""When the leg of one of two methods is over (legs.pyx): looks at its tries and at its steps.
+
+Constants of tries and of their cost were measured on 320 problems drawn at random (22 families, rtol 1e-2 to 1e-6): how many of them take
+more than 1.3 times the evaluations of the better method alone, 20 of which remained when they were varied one by one. What is said of another
+value is that number, and the largest ratio where it is a great one. Where none is said, half and twice change two of them at most.
+"""
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
@@ -11,15 +16,14 @@ from mflow_core.types cimport MF_FRESH, MF_MULTISTEP
 cdef enum:
     DOUBTS = 3                           # tries of a first step
     AT_FIRST = 64                        # more than FEW for each implicit step
-    SURE = 6                             # looks near the edge: what one step far beyond it is worth
+    SURE = 6                             # looks near the edge: what one step far beyond it is worth, a first try. 3: 33, and 114 times
     GRACE = 2                            # steps of an implicit leg that do not count: it has a Jacobian to take
     RISES = 24                           # steps with which a multistep method comes to its order, in which they say nothing
 
-cdef double KEPT = 0.875                 # of what explicit steps took, a step later
-cdef double RESERVE = 100.0              # evaluations, the most of those that an implicit leg has saved that count when it falls behind
-cdef double BEYOND = 1.5                 # of the edge, with which a step has grown far beyond it
-cdef double NEAR = 0.7
-cdef double TRY = 3.0                    # times the steps for which the other method is worth beginning: for which a try is
+cdef double KEPT = 0.875                 # of what explicit steps took, a step later. 0.75: 21
+cdef double BEYOND = 1.5                 # of the edge, with which a step has grown far beyond it. 2: 25
+cdef double NEAR = 0.7                   # of the edge, from which on a step is near it. 0.85: 20
+cdef double TRY = 3.0                    # times the steps for which the other method is worth beginning: for which a try is. 1.5, 6: 20
 cdef double TURNS = 0.5                  # of the edge: h |lambda| of what is held while it turns, as the limit is nearer off the real axis
 # Tolerances, and part of the state: by how much the motion in a step may change of what nothing but its limit holds: some 12 to 150 for modes
 # damped by .3 to .01 of their frequency. Oscillations that steps follow have 200 of 1e-2, where that is a large part of them, and 700 of 1e-3.
@@ -130,14 +134,14 @@ cdef int run_doubt(run_t *r, double planned) noexcept nogil:
 
 
 cdef bint falls_behind(run_t *r, double h) noexcept nogil:
-    """After an implicit step: whether the steps of this leg take more evaluations than those of the explicit one before would have."""
+    """After an implicit step: whether this leg has taken more evaluations than the steps of the explicit one before would have."""
     cdef int64_t count = evaluations(r, True)
     cdef double cost = <double> (count - r.leg.seen), least = r.leg.at_limit * r.leg.radius, pace
     r.leg.seen = count
-    if r.k < r.k_base + GRACE or r.leg.pace == INFINITY:
+    if r.k < r.k_base + GRACE or r.leg.pace == INFINITY or least == INFINITY:
         return False
     pace = max(r.leg.pace if r.leg.cap == INFINITY else min(r.leg.pace, r.leg.cap * least), least)
-    r.leg.saved = min(r.leg.saved + (pace * fabs(h) - cost), RESERVE)
+    r.leg.saved += pace * fabs(h) - cost
     return r.leg.saved < -r.leg.loss
 
 
