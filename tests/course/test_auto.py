@@ -2,6 +2,7 @@
 
 import math
 import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -128,6 +129,43 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
         path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
         with pytest.raises(ValueError, match="damaged"):
             mflow.solve_ivp(chase, (0, 3), [0.0], "auto", resume=path, **options)
+
+
+# Places among the numbers at the end of a saved run in legs, and what none of them can be; nobody writes -1, 2 for a choice of two, NaN.
+FIELDS = {
+    "implicit": (0, 2), "patience": (3, 0), "radius": (10, -1), "over": (11, 2), "stiff": (15, 3), "lambda": (16, -1), "try due": (21, 2),
+    "cost": (23, -1), "path": (24, -1), "pace": (25, 0), "pace unknown": (25, math.nan), "cap": (26, 0), "saved": (27, math.inf),
+    "loss": (28, -1), "try": (29, 2), "patience of tries": (30, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_each_number_of_a_saved_leg_is_checked(name):
+    st = mflow.Stepper("auto", chase, [0.0], **TOLS)
+    st.advance_to(1.0)
+    data = st._run.pack()
+    numbers = np.frombuffer(data[-4 - 8 * 31 : -4], "<f8").copy()
+    begin = len(data) - 4 - 8 * int(31 + numbers[18] + 4 * numbers[19])
+
+    def written():
+        body = data[begin : -4 - 8 * 31] + numbers.tobytes()
+        return data[:begin] + body + zlib.crc32(body).to_bytes(4, "little")
+
+    assert numbers[25] == math.inf or numbers[25] > 0.0
+    assert written() == data
+    st._run.unpack(data)
+    place, wrong = FIELDS[name]
+    numbers[place] = wrong
+    with pytest.raises(ValueError, match="damaged"):
+        st._run.unpack(written())
+
+
+def test_what_is_not_known_is_saved_as_such():
+    """It was written as 1e300, which times a spectral radius of 0 is 0."""
+    st = mflow.Stepper("auto", circle, [1.0, 0.0], **TOLS)
+    st.advance_to(1.0)
+    pace, cap = np.frombuffer(st._run.pack()[-4 - 8 * 31 : -4], "<f8")[25:27]
+    assert (pace, cap) == (math.inf, math.inf)
 
 
 def test_output_between_steps_is_that_of_the_method_of_each():

@@ -21,6 +21,7 @@ from mflow_core.events import events
 from mflow_core.stepping import stepper
 from mflow_core.stepping.energy.energies import Energies
 from mflow_core.stepping.last_step import LastStep
+from mflow_core.stepping.rows import Rows
 
 from support.levels import LEVELS
 from support.motion import ORACLES, Array, Oscillators, chain, settings
@@ -49,7 +50,7 @@ def rows_of(run: Any, steps: int) -> Array:
     """(steps, 3, n): x, v and a after every step."""
     n = run.y.size
     out, t = np.empty((steps, 3 * n)), np.empty(steps)
-    rows = stepper.Rows(out, t, every=1)
+    rows = Rows(out, t, every=1)
     assert run.fixed(steps, rows=rows) == 0
     assert rows.count == steps
     return out.reshape(steps, 3, n)
@@ -298,7 +299,7 @@ def test_ledger_closes(name: str, par: dict[str, float], kind: str, n: int) -> N
     np.testing.assert_allclose(start[:2], [v @ plain(M, n) @ v / 2, x @ plain(K, n) @ x / 2], rtol=1e-13)
     assert np.all(start[2:] == 0.0)
     book, t, y = np.empty((2000, 6)), np.empty(2000), np.empty((2000, 3 * n))
-    assert run.fixed(2000, rows=stepper.Rows(y, t, every=1, energy=book)) == 0
+    assert run.fixed(2000, rows=Rows(y, t, every=1, energy=book)) == 0
     scale = np.abs(book[:, :5]).max()
     assert np.abs(book[:, RESIDUAL]).max() <= 1e-14 * scale
     if kind == "free":
@@ -365,7 +366,7 @@ def test_rows_between_steps_agree_with_the_solution() -> None:
     run = run_of("newmark", problem, 1.0, 0.0, 0.01, {"beta": 1 / 12}, dense=True)
     y, t, book = np.empty((5, 3)), np.empty(5), np.empty((5, 6))
     Energies(run).keep()
-    assert run.fixed(100, 1.0, rows=stepper.Rows(y, t, at=at, energy=book)) == 0
+    assert run.fixed(100, 1.0, rows=Rows(y, t, at=at, energy=book)) == 0
     assert t.tobytes() == at.tobytes()
     exact = np.array([np.cos(at), -np.sin(at), -np.cos(at)]).T
     assert np.abs(y - exact)[:, :2].max() < 1e-5
@@ -383,7 +384,7 @@ def test_extension_meets_both_ends_with_their_slopes(second_method: Any) -> None
     powers = own // 3 or 3
     y, t, D = np.empty((4, 9)), np.empty(4), np.empty((4, own or 6, 3))
     x0, v0 = run.y, run.vector(1)
-    assert run.fixed(4, rows=stepper.Rows(y, t, every=1, D=D)) == 0
+    assert run.fixed(4, rows=Rows(y, t, every=1, D=D)) == 0
     for k in range(4):
         x1, v1 = y[k, :3], y[k, 3:6]
         np.testing.assert_allclose(x0 + D[k, :powers].sum(axis=0), x1, atol=1e-14)
@@ -412,7 +413,7 @@ def test_terminal_event_moves_all_of_the_state() -> None:
     run = run_of("newmark", problem, 1.0, 0.0, 0.01, {"beta": 1 / 12}, dense=True)
     crossing = events.Events([(lambda t, x, v: x[0], 1, 0, 1, None)], (1,), motion=True)
     y, t = np.empty((300, 3)), np.empty(300)
-    rows = stepper.Rows(y, t, every=1, events=crossing)
+    rows = Rows(y, t, every=1, events=crossing)
     assert run.fixed(300, rows=rows) == stepper.EVENT
     assert run.t == pytest.approx(math.pi / 2, abs=1e-7)
     np.testing.assert_allclose(y[rows.count - 1], [0.0, -1.0, 0.0], atol=1e-4)

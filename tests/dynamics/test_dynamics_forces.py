@@ -14,8 +14,8 @@ import pytest
 import scipy.integrate
 from mflow_core.dynamics import force, structure
 from mflow_core.solvers.solver import Solver
-from mflow_core.stepping import stepper
 from mflow_core.stepping.energy.energies import Energies
+from mflow_core.stepping.rows import Rows
 from test_dynamics_core import CASES, POTENTIAL, RECORDS, RESIDUAL, plain, run_of
 
 import mflow
@@ -239,7 +239,7 @@ def test_adaptive_steps_follow_a_stiffening() -> None:
     run.control(np.array([1e-4]), np.array([1e-4]))
     assert run.begin(10.0) == 0
     y, t = np.empty((20_000, 3)), np.empty(20_000)
-    rows = stepper.Rows(y, t, every=1)
+    rows = Rows(y, t, every=1)
     assert run.adaptive(10**6, 10.0, rows) == 0
     steps, middle = np.diff(t[: rows.count]), 0.5 * (t[1 : rows.count] + t[: rows.count - 1])
     assert np.median(steps[np.abs(middle - 5) < 0.5]) < 0.25 * np.median(steps[middle < 2.0])

@@ -23,9 +23,9 @@ import numpy as np
 from mflow_core import registry
 from mflow_core.problems.problem import rhs_problem
 from mflow_core.problems.signatures import JACOBIAN_SIGNATURE, RHS_SIGNATURE, compiled_address
-from mflow_core.stepping import legs
 from mflow_core.stepping import stepper as core
 from mflow_core.stepping.last_step import LastStep
+from mflow_core.stepping.watch.asked import read_inside
 from scipy.integrate import DenseOutput, OdeSolver
 from scipy.integrate._ivp.common import validate_tol, warn_extraneous  # the documentation of OdeSolver tells subclasses to use them
 
@@ -257,7 +257,7 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
                 self.record, rhs, self._start, self.t, step, self.method.numbers, dense=True, control=control, solver=self._solver
             )
         self._past = None if self.dt is None else PastLimit.of(self._run, self.method, self._start)
-        legs.read_inside(self._run)  # SciPy may ask for dense_output() of each step
+        read_inside(self._run)  # SciPy may ask for dense_output() of each step
         self._hand_out(self._run.y)
         if self.dt is None:
             self._begin(*tolerances)

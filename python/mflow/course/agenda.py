@@ -8,7 +8,7 @@ side of a break f puts the time itself. What is left of a run follows from its t
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from mflow_core.arithmetic.starts import ROUNDING, count_steps
@@ -17,6 +17,9 @@ from mflow_core.problems.inside import Inside
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, as_array, check_number, real_array, shown
+
+if TYPE_CHECKING:
+    from mflow_core.stepping.rows import Rows
 
 __all__ = ["ROUNDING", "Agenda", "Dose", "OnAgenda", "agenda_of", "check_breaks", "check_doses", "count_steps", "grid_misfit", "steps_left"]
 
@@ -275,7 +278,7 @@ class OnAgenda:
         """What events see as the visible vectors of a run."""
         return state, None
 
-    def _steps_to_goal(self, count: int, rows: stepper.Rows | None) -> int:
+    def _steps_to_goal(self, count: int, rows: Rows | None) -> int:
         """Up to `count` steps where the run may begin anew on its way."""
         run, goal = self.run, self._goal()
         if self.mode == "adaptive":

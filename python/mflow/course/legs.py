@@ -1,7 +1,7 @@
 """`method="auto"`: an explicit pair where the problem is not stiff, an implicit method where it is.
 
-Which two they are follows from the tolerance and the size. The run is `mflow_core.stepping.legs.Legs`, which says when one of them hands
-over to the other; here are the choice and the words.
+Which two they are follows from the tolerance and the size. The run is `mflow_core.stepping.legs.legs.Legs`, which says when one of them
+hands over to the other; here are the choice and the words.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from mflow_core.problems.problem import Problem
 from mflow_core.solvers.solver import Solver
-from mflow_core.stepping import legs
+from mflow_core.stepping.legs import legs
 
 from mflow.base.checks import Array, shown
 from mflow.base.methods import Method, as_method

@@ -70,9 +70,14 @@ class OnTheWay:
             if self.run.max_step < self.longest:  # behind a wall
                 self.run.max_step = min(self.longest, LONGEST * span)
 
-    def steps(self, count: int, goal: float, rows: Any, end: float, events: Any, tried: int = 0) -> int:
-        """Up to `count` steps towards `goal`; the status. end : how far its user asks it to go. tried : what the first of them, which is no
-        longer to be taken, has ended with."""
+    def heed(self, status: int, goal: float) -> int:
+        """What a single step that has ended with this status asks for; the status behind that, FULL where the step is yet to be taken."""
+        k, self.free = self.run.k, 0
+        status = self.ahead.heed(status, goal, self.first)
+        return int(stepper.FULL) if status == 0 and self.run.k == k else status
+
+    def steps(self, count: int, goal: float, rows: Any, end: float, events: Any) -> int:
+        """Up to `count` steps towards `goal`; the status. end : how far its user asks it to go."""
         run, ahead, k = self.run, self.ahead, self.run.k
         every, last = ahead.every, k + count
         if end - end == 0.0 or k % every == 0 or k < FIRST:
@@ -82,8 +87,8 @@ class OnTheWay:
             slides = walls is not None and bool(walls.slides)
             if slides or ahead.pole is not None:
                 status = ahead.steps(1 if slides else left, goal, rows, self.first, events)
-            elif (status := tried or int(run.adaptive(left, goal, rows))) != 0:
-                status, tried = ahead.heed(status, goal, self.first, events), 0
+            elif (status := int(run.adaptive(left, goal, rows))) != 0:
+                status = ahead.heed(status, goal, self.first, events)
             if status in CANNOT:
                 status = self._solve_anew(status)
             before, k = k, run.k

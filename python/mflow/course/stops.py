@@ -16,6 +16,7 @@ from mflow_core.events import events as core_events
 from mflow_core.problems.inside import Inside
 from mflow_core.problems.problem import Problem
 from mflow_core.stepping import stepper
+from mflow_core.stepping.rows import Rows
 
 from mflow.base.checks import Array, as_tuple
 from mflow.base.methods import Method
@@ -58,7 +59,7 @@ class Stops:
         self.breaks, self.doses = times
         self.times = np.unique(np.concatenate([self.breaks, [dose.t for dose in self.doses]]))
         self.events, self.acts = events, acts
-        self.rows = None if events is None else stepper.Rows(events=events)
+        self.rows = None if events is None else Rows(events=events)
         self.inside = Inside(problem) if self.breaks.size else None
         self.forget = getattr(problem, "forget", None)  # of motion
 

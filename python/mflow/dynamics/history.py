@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from mflow_core.stepping import stepper
 from mflow_core.stepping.energy.energies import Energies
+from mflow_core.stepping.rows import Rows
 
 from mflow.base.checks import Array
 from mflow.integrate.dense import DenseOutput
@@ -39,10 +40,10 @@ class MotionHistory(History):
         own = self.run.record.sizes()["n_dense"]
         return int(own) // 3 if own else 3
 
-    def _rows(self, every: int) -> stepper.Rows:
+    def _rows(self, every: int) -> Rows:
         self.e = np.empty((len(self.t), 6))
         self.e.fill(math.nan)
-        return stepper.Rows(self.y, self.t, self.D, every, self.times, self.events, self.e if self.keeps_energy else None)
+        return Rows(self.y, self.t, self.D, every, self.times, self.events, self.e if self.keeps_energy else None)
 
     def _energy(self) -> Array | float:
         if not self.keeps_energy:

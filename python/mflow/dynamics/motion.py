@@ -19,6 +19,7 @@ from mflow_core.events import events as core_events
 from mflow_core.problems.problem import Problem
 from mflow_core.stepping import stepper
 from mflow_core.stepping.energy.energies import Energies
+from mflow_core.stepping.short import runs
 
 from mflow.base.checks import Array, check_flags
 from mflow.base.methods import Method
@@ -46,7 +47,7 @@ from mflow.integrate.control import (
 from mflow.integrate.curvature import GROWTH
 from mflow.integrate.drive import Drive
 from mflow.integrate.endings import few_digits, with_doubts
-from mflow.integrate.history import FIRST_ROWS, Begun, give_partial, reached, short_runs
+from mflow.integrate.history import FIRST_ROWS, Begun, give_partial, reached
 from mflow.solvers.finite_jacobian import FiniteJacobian
 from mflow.stability.criterion import criterion_of, keeps_order
 from mflow.structures import load_tables
@@ -106,7 +107,7 @@ def begin_motion(
     e = np.empty((steps + 1, 6)) if energy else None
     if e is not None:
         e.fill(math.nan)
-    rows, y, t = short_runs().rows_of(run, steps, e)
+    rows, y, t = runs.rows_of(run, steps, e)
     began = status = 0
 
     def drive() -> Motion:
@@ -119,7 +120,7 @@ def begin_motion(
         if began == 0:
             if ledger is not None and e is not None:
                 e[0] = ledger.now()
-            _, status = short_runs().go(run, rows, t1, steps, False)
+            _, status = runs.go(run, rows, t1, steps, False)
         k = run.k
         if began != 0 or status != 0 or (k > 1 and largest(run.y) > GROWTH):
             return drive()

@@ -18,6 +18,7 @@ from mflow_core.arithmetic.starts import largest
 
 from mflow.base.checks import Array, as_array, as_number, check_choice, check_number, check_vector, check_whole, shown
 from mflow.base.methods import Method
+from mflow.base.pace import MANY
 from mflow.base.progress import ask
 from mflow.base.telling import knows_other_words, tell
 from mflow.course.agenda import ROUNDING, check_count, count_steps
@@ -65,7 +66,6 @@ LEAST_RTOL = 100 * float(np.finfo(np.float64).eps)  # below it rounding, not the
 SAMPLES = 16
 MOST_TIMES = 2**31 - 1
 PLAIN, LARGE = (float, int), 0.5 * sys.float_info.max  # two times below it have a finite distance
-MANY = 2**62  # no limit on a number of steps
 ABOVE_0 = "a finite step above 0 (it takes the sign of t_end - t0)"
 MISSING_DT = "dt: expected the size of the fixed steps of {}, got None; give dt=... (mflow.max_stable_dt says how large it may be)"
 # What belongs to a whole run, which a stepper is not.

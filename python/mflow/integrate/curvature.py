@@ -23,6 +23,8 @@ from mflow.stability import spectrum
 from mflow.stability.limits import stability_limit
 
 if TYPE_CHECKING:
+    from mflow_core.stepping.rows import Rows
+
     from mflow.course.past_limit import PastLimit
     from mflow.integrate.history import History
 
@@ -105,7 +107,7 @@ def takes_plain_steps(record: MethodRecord) -> bool:
 def look_whether_mild(run: stepper.Run) -> None:
     """Before the first step of a large system: `mild_words` may be asked for at its end."""
     if run.y.size >= LARGE:
-        from mflow_core.stepping import legs  # where there is such a system
+        from mflow_core.stepping.legs import legs  # where there is such a system
 
         legs.look_whether_mild(run, stability_limit(EXPLICIT))
 
@@ -114,7 +116,7 @@ def mild_words(run: stepper.Run) -> str:
     """Words for the message of an implicit run that has finished, where an explicit method needs about as few steps to be stable; ""."""
     if run.y.size < LARGE or run.nlu < FACTORS:
         return ""
-    from mflow_core.stepping import legs
+    from mflow_core.stepping.legs import legs
 
     found = legs.explicit_steps(run)
     if found is None or ("multistep" in run.record.flags and found[1] > SINGLE * run.k):
@@ -216,13 +218,13 @@ class AutoSteps:
         """Whether no step up to here will be taken again."""
         return bool(self.run.t == self.t1) or self.looks.next == self.run.k + self.looks.gap
 
-    def advance(self, count: int, rows: stepper.Rows | None) -> int:
+    def advance(self, count: int, rows: Rows | None) -> int:
         """Fixed steps until the next look at the curvature, at most `count`; the status."""
         status = self._advance(count, rows)
         self.failed = status not in ON
         return status
 
-    def _advance(self, count: int, rows: stepper.Rows | None) -> int:
+    def _advance(self, count: int, rows: Rows | None) -> int:
         run = self.run
         if self.mark is None:  # the start, or a run that was resumed
             status = self._look() if self.looks.due(run.k) else self._set_mark()

@@ -50,6 +50,8 @@ from mflow.walls.ahead import CANNOT, Ahead
 from mflow.walls.jumps import ENDS
 
 if TYPE_CHECKING:
+    from mflow_core.stepping.rows import Rows
+
     from mflow.course.past_limit import PastLimit
     from mflow.course.steady import Rest
     from mflow.walls.crawl import Crawl
@@ -410,7 +412,7 @@ class Drive(OnAgenda):
         left = self.steps - run.k
         return run.fixed(min(count, left), self.t1 if count >= left else math.nan, rows, paced=True)
 
-    def _adaptive(self, count: int, goal: float, rows: stepper.Rows | None) -> int:
+    def _adaptive(self, count: int, goal: float, rows: Rows | None) -> int:
         """Up to `count` steps under error control."""
         if self.begun is not None and self.begun.status != 0:
             status, self.begun = self.begun.status, None

@@ -399,7 +399,7 @@ def stiff_words(run: stepper.Run, method: Method) -> str:
     if not stiff:
         return ""
     steps, (swing, decay) = f"{held} steps or more, of {abs(h):.3g} last, were held", _swing(run)
-    from mflow_core.stepping.legs import turns_while_held  # where it is needed
+    from mflow_core.stepping.legs.legs import turns_while_held  # where it is needed
 
     if turns_while_held(run):
         of = f"by what turns at a rate of about {swing:.3g} while it decays, and not by the motion, which is far slower"

@@ -6,8 +6,7 @@ A run of a few steps, which is asked for nothing else, writes them down before i
 from __future__ import annotations
 
 import math
-from functools import cache, partial
-from types import ModuleType
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,8 @@ from mflow_core.arithmetic.starts import grown_from_below, largest
 from mflow_core.events import events as core_events
 from mflow_core.problems.problem import Problem
 from mflow_core.stepping import stepper
+from mflow_core.stepping.rows import Rows
+from mflow_core.stepping.short import runs
 
 from mflow.base.checks import Array, as_tuple, check_whole
 from mflow.base.methods import Method
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FEW_REJECTED", "FIRST_ROWS", "MANY_REJECTED", "SHORT", "Begun", "History", "begin", "give_partial", "ivp_result", "kept_rows",
-    "reached", "short_runs", "states_of",
+    "reached", "states_of",
 ]  # fmt: skip
 
 SHORT = 16  # numbers of a state whose first rows are not worth a copy
@@ -62,7 +63,7 @@ class Begun(NamedTuple):
     """
 
     run: stepper.Run
-    rows: stepper.Rows
+    rows: Rows
     y: Array
     t: Array
     energies: Array | None
@@ -140,15 +141,15 @@ class History:
         """Whether the run has reached its end: the state there is kept, whatever `every` is."""
         return bool(self.run.t == self.t_end)
 
-    def _rows(self, every: int) -> stepper.Rows:
+    def _rows(self, every: int) -> Rows:
         """What the core writes into."""
-        return stepper.Rows(self.y, self.t, self.D, every, self.times, self.events)
+        return Rows(self.y, self.t, self.D, every, self.times, self.events)
 
     def _put(self) -> None:
         """A row of where the run stands."""
         if self.D is not None:
             self.D[self.rows.count] = 0.0
-        self.rows.put(self.run)
+        self.run.write(self.rows)
 
     def flush(self) -> None:
         """The chunk is full: the next one, twice as long up to a limit."""
@@ -159,7 +160,7 @@ class History:
         per_row = 8 * (self.width + self.start.size * (self.run.degree if self.dense else 0)) + 8
         self._open(max(FIRST_ROWS, min(2 * len(self.t), CHUNK_BYTES // per_row)))
 
-    def room(self) -> stepper.Rows:
+    def room(self) -> Rows:
         """What the core writes into, with room for one more row."""
         if self.times is None and self.rows.count >= len(self.t):
             self.flush()
@@ -339,14 +340,6 @@ def give_partial(drive: Any, error: BaseException) -> None:
     attach(error, partial(pending, drive.kind, make) if reason == "interrupted" else make, note)
 
 
-@cache
-def short_runs() -> ModuleType:
-    """Not loaded until there is a run."""
-    from mflow_core.stepping.watch import short
-
-    return short
-
-
 def begin(
     kind: Any, equation: Problem, span: tuple[float, float], start: Array, method: Method, settings: tuple[Any, ...], name: str,
     symmetric: bool = False,
@@ -372,11 +365,11 @@ def begin(
         tolerances = control.tolerances_of_run(name, rtol, atol, start)
     run = stepper.Run(record, equation, start, t0, step, method.numbers, False, False, dt is None and tolerances[0].size > 1)
     if tolerances:
-        short_runs().control(run, tolerances[0], tolerances[1], edge, shrunk(abs(t1 - t0)))
+        runs.control(run, tolerances[0], tolerances[1], edge, shrunk(abs(t1 - t0)))
         steps = FEW
     else:
         past = past_limit_of(run, method, start, symmetric)
-    rows, y, t = short_runs().rows_of(run, steps)
+    rows, y, t = runs.rows_of(run, steps)
     began = status = 0
 
     def drive() -> Any:
@@ -384,7 +377,7 @@ def begin(
         return kind(equation, span, start, method, given, name, Begun(run, rows, y, t, None, began, status, tolerances, past))
 
     try:
-        began, status = short_runs().go(run, rows, t1, steps, dt is None)
+        began, status = runs.go(run, rows, t1, steps, dt is None)
         k = run.k
         if began != 0 or status != 0 or run.t != t1 or (past is not None and not past.is_quiet):
             return drive(), run

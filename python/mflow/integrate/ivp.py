@@ -101,9 +101,9 @@ def solve_ivp(
         See `mflow.methods`. Default: "dopri5" under error control, "rk4" where dt is given. "radau5" or "bdf" for stiff problems;
         an explicit pair whose steps are held at its stability limit says so, once, by `mflow.StiffnessWarning`. "auto", where one does
         not know: it begins with "tsit5" ("dop853" for rtol below 1e-7), goes on with "radau5" ("bdf" for more than 30 components) where the
-        steps are held at the stability limit, and back where they could be explicit ones; where one of them cannot go on the other has a
-        try. Where an event acts it takes "radau5" of these; with ``nonnegative``, which shortens steps too, it goes on with the implicit
-        method from a quarter of the limit on.
+        steps are held at the stability limit, and back where they could be explicit ones or take more evaluations than those did; where one
+        of them cannot go on the other has a try. Where an event acts it takes "radau5" of these; with ``nonnegative``, which shortens steps
+        too, it goes on with the implicit method from a quarter of the limit on.
     t_eval : array_like (m,), optional
         Times to save at, in order, inside the span; between steps by the method's continuous extension, or the cubic Hermite one. Steps of
         "radau5" and "rodas5p" (also of "auto", once it is at radau5) with such a time inside, and all of them where ``sol`` or events are
@@ -166,7 +166,7 @@ def solve_ivp(
     progress : bool
         A progress bar.
     checkpoint, checkpoint_every : path, int
-        Write the state to a file every so many steps (1000), at once or not at all.
+        Write the state to a file every so many steps, at once or not at all; else every 1000 steps and every 5 seconds.
     resume : path
         Go on from such a file, with the same arguments: the result is the same, bit for bit, as without the interruption, its counts among
         it (a Jacobian that is made once more for that is left out). What does not fit the call is refused, with its name.

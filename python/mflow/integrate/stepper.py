@@ -11,12 +11,12 @@ from mflow_core.problems import problem
 from mflow_core.stepping import stepper as core
 from mflow_core.stepping.last_step import LastStep
 
-from mflow.base.checks import Array, any_given, as_tuple, check_number, check_start, check_whole
+from mflow.base.checks import Array, any_given, as_tuple, check_number, check_start
 from mflow.base.methods import AUTO, Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.telling import tell, tell_of_order
-from mflow.course.agenda import check_count, count_steps
 from mflow.course.on_the_way import OnTheWay
+from mflow.course.steps_of_dt import StepsOfDt
 from mflow.course.stops import Met, Stops, check_actions
 from mflow.integrate import control
 from mflow.integrate.curvature import StiffnessWarning, give_radius, past_limit_of, stable_end
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Stepper"]
 
 
-class Stepper(Kept):
+class Stepper(StepsOfDt, Kept):
     """A method on y' = fun(t, y), or of second order on x'' = accel(t, x, v), stepped by its owner.
 
     ``Stepper(method, fun, y0, t0=0.0, ...)``, with a second-order method ``Stepper(method, accel, x0, v0, t0=0.0, ...)``, with an
@@ -446,36 +446,6 @@ class Stepper(Kept):
         if self._stops is not None:
             self._stops.clear()
 
-    def advance(self, steps: int, dt: float) -> None:
-        """``steps`` steps of dt as `step` takes them, or those up to a terminal event, in one loop without
-        Python where fun is compiled. Errors as `step`."""
-        if self._controlled:
-            raise TypeError("dt: this stepper is under error control (rtol, atol): call step() or advance_to(t)")
-        left = check_whole(steps, "steps", 0, control.MANY - 1)
-        h = check_number(dt, "dt")
-        if left == 1 and self._stops is None:
-            while (status := self._run.fixed(1, dt=h)) != 0:
-                self._settle(status, h)
-            self._jac_open = self._jac_open and not tell_of_overstated(self._run.equations, "Stepper")
-            return
-        pace = Pace()
-        self._clear()
-        while left and self.reason is None:
-            count, before, (dt, k, t) = pace.take(left), self.k, self._run.grid
-            start = (t, k) if dt == h else (self.t, before)  # of the count of steps of h
-            status = self._run.fixed(count, dt=h) if self._stops is None else self._stops.fixed(self._run, count, h)
-            left -= self.k - before
-            pace.done()
-            self._settle(int(status), h)
-            if self._stops is not None and self._stops.acted:
-                self._finish_step(self._stops.end_of_step(self._run, start[0] + (self.k - start[1]) * h, h))
-
-    def _finish_step(self, end: float) -> None:
-        """The rest of a step in which an event has acted; others may act in it."""
-        assert self._stops is not None
-        while self._stops.acted and self.reason is None and self.t != end:
-            self._settle(self._stops.last(self._run, end, h := end - self.t), h)
-
     def advance_to(self, t: float, dt: float | None = None) -> None:
         """Steps until exactly t, or a terminal event: under error control, or of ``dt``, the last one shorter where it takes that.
 
@@ -504,28 +474,6 @@ class Stepper(Kept):
             self._go(end, pace.take(control.MANY), "advance_to")
             pace.done()
 
-    def _steps_to(self, end: float, dt: float) -> None:
-        """`advance_to` in steps of dt."""
-        if self._controlled:
-            raise TypeError("dt: this stepper is under error control (rtol, atol): call step() or advance_to(t)")
-        h = check_number(dt, "dt")
-        check_count(self.t, end, h)
-        pace = Pace()
-        self._clear()
-        while self.t != end and self.reason is None:
-            goal, rows = end, None
-            if self._stops is not None:
-                status, ahead = self._stops.ahead(self._run, h)
-                self._settle(status, h)
-                goal, rows = min(end, ahead, key=lambda one: abs(one - self.t)), self._stops.rows
-            left = count_steps(self.t, goal, h)
-            count = pace.take(left)
-            status = int(self._run.fixed(count, goal if count == left else math.nan, dt=h, rows=rows))
-            pace.done()
-            self._settle(status, h)
-            if self._stops is not None:
-                self._settle(self._stops.arrive(self._run, math.copysign(1.0, h)), h)
-
     def _go(self, end: float, count: int, name: str) -> None:
         if not self._controlled:
             fix = (
@@ -540,12 +488,14 @@ class Stepper(Kept):
         if run.h == 0.0:  # a start
             first = min(self._first, abs(end - self.t))
             self._settle(int(run.begin(end if math.isfinite(end) else sign * 1e300, sign * first)), 0.0)
-        way, status, tried = self._way or self._looks(), core.FULL, 0
+        way, status = self._way or self._looks(), core.FULL
         if way is not None and count == 1 and run.k < way.free and math.isinf(asked) and self._stops is None:  # as most steps are
-            status = tried = run.adaptive(1, end)
-        while tried != 0 or status in (core.RHO_DUE, core.FULL):
+            status = run.adaptive(1, end)
+            if status != 0 and (status := way.heed(status, end)) != core.FULL:
+                self._settle(status, run.h)
+        while status in (core.RHO_DUE, core.FULL):
             events = self._stops and self._stops.events
-            status, tried = run.adaptive(count, end, rows) if way is None else way.steps(count, end, rows, asked, events, tried), 0
+            status = run.adaptive(count, end, rows) if way is None else way.steps(count, end, rows, asked, events)
             self._settle(status, run.h)
         if self._stops is not None:
             self._settle(self._stops.arrive(run, sign), run.h)

@@ -135,7 +135,7 @@ class Ahead:
 
     def forget(self, longest: float) -> None:
         """The run has been put elsewhere: what was met belongs to the way before. longest : the step that its user allows."""
-        from mflow_core.stepping.legs import nothing_passed  # not loaded until there is a run
+        from mflow_core.stepping.watch.asked import nothing_passed  # not loaded until there is a run
 
         if self.walls is not None:
             self.walls.forget()

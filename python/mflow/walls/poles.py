@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mflow_core.stepping import stepper
-from mflow_core.stepping.legs import last_step_was, look_for_poles, only_heads_for_0, passes_poles_until, poles_are_looked_for
+from mflow_core.stepping.watch.asked import last_step_was, look_for_poles, only_heads_for_0, passes_poles_until, poles_are_looked_for
 
 from mflow.base.checks import OUTSIDE, Array, check_number, check_whole, shown
+from mflow.base.pace import MANY
 
 if TYPE_CHECKING:
+    from mflow_core.stepping.rows import Rows
     from mflow_core.stepping.stepper import Run
 
     from mflow.walls.signs import Walls
@@ -45,7 +47,6 @@ HIGHER_POWER = 1.1  # times the growth of what moves solutions apart: what f its
 DEEPER = 1e-3  # of a step where no pole was found: the next look is where steps are shorter than this
 AGAIN = 1024  # steps, after which the length below which poles are looked for is the first one again
 REACH = 1024.0  # steps: how far ahead a pole is looked for
-MANY = 2**62
 STEPS = 2.0  # as far as a pole is looked for about a good step: it may lie next to its end
 STRIP = 1e-7  # of t: at least so far, as the power is measured over a part of it
 
@@ -154,7 +155,7 @@ class PoleAhead:
         if not self.words:
             self.last = t_end
 
-    def steps(self, count: int, goal: float, rows: stepper.Rows | None, aside: Callable[..., Any]) -> int:
+    def steps(self, count: int, goal: float, rows: Rows | None, aside: Callable[..., Any]) -> int:
         """Up to `count` steps towards `goal`, none of them over the pole; the status. aside : asks without counting evaluations."""
         run = self.run
         if run.k >= self.looked + AGAIN and not self.words:

@@ -20,14 +20,14 @@ explicit steps, which fail in no try. What comes to rest there is kept on the si
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
-from types import ModuleType
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from mflow_core.events import events as core_events
 from mflow_core.problems.inside import Inside
 from mflow_core.stepping import stepper
+from mflow_core.stepping.watch import asked
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_number, check_whole, shown
@@ -326,7 +326,7 @@ class Walls:
             self.inside = Inside(self.run.problem, np.array(component, dtype=np.int64), bound, side, True)
         else:
             self.inside.keep(np.array(component, dtype=np.int64), bound, side)
-        _legs().go_behind_wall(self.run)
+        asked.go_behind_wall(self.run)
         self.run.max_step = min(self.run.max_step, LONGEST * self.span)
 
     def _slide(self, wall: Wall) -> bool:
@@ -337,7 +337,7 @@ class Walls:
         low, high = next_to(wall.bound)
         try:
             if wall.component not in self.sliding:
-                self.sliding[wall.component] = Sliding(self.run.problem, wall.component, _legs().count_of_slopes(self.run))
+                self.sliding[wall.component] = Sliding(self.run.problem, wall.component, asked.count_of_slopes(self.run))
         except ValueError:  # a gradient, or what somebody else solves with
             self.slides_never = True
             return False
@@ -346,19 +346,19 @@ class Walls:
 
     def _stopped(self) -> list[Wall]:
         """The component that a step was about to take over 0, where no solution crosses it."""
-        stopped = _legs().stopped_at_0(self.run)
+        stopped = asked.stopped_at_0(self.run)
         if stopped is None:
             return []
         j, side = stopped
         wall = self._end_at_0(j, side)
         if wall is None:
-            _legs().may_pass_0(self.run, j)
+            asked.may_pass_0(self.run, j)
         return [] if wall is None else [wall]
 
     def _strayed(self) -> list[Wall]:
         """Those that errors have taken over 0, some tolerances at most, where no solution crosses it and no step works now."""
         y, sizes = np.ravel(self.run.y), np.broadcast_to(self.atol.ravel(), np.ravel(self.run.y).shape)
-        strayed = [j for j in _legs().beyond_0(self.run) if 0.0 < abs(y[j]) <= REACH * sizes[j] < np.inf]
+        strayed = [j for j in asked.beyond_0(self.run) if 0.0 < abs(y[j]) <= REACH * sizes[j] < np.inf]
         walls = [self._end_at_0(j, 1 if y[j] < 0.0 else -1) for j in strayed[:RESTING]]
         return [wall for wall in walls if wall is not None]
 
@@ -473,13 +473,13 @@ class Walls:
         forcing begins; then it is none that ends."""
         y, h, t = np.ravel(self._moved_inside(self.found)), float(self.run.h), self.run.t
         if wall.side * (np.ravel(self.run.y)[wall.component] - wall.bound) < 0.0:
-            _legs().may_pass_0(self.run, wall.component)
+            asked.may_pass_0(self.run, wall.component)
             return True
         slope = self._slope(t, y, [], [])
         for step in (0.0, h, float(self.run.tried), np.copysign(NEXT_TO * SHORT * abs(t), h)):
             at = self._slope(t + step, y + step * slope, wall.component, wall.bound)
             if np.copysign(1.0, h) * wall.side * at[wall.component] < -ROUNDED * np.max(np.abs(at)):
-                _legs().may_pass_0(self.run, wall.component)
+                asked.may_pass_0(self.run, wall.component)
                 return True
         return False
 
@@ -572,20 +572,12 @@ def next_to(bound: float) -> tuple[float, float]:
     return low, high
 
 
-@cache
-def _legs() -> ModuleType:
-    """Not loaded until there is a run."""
-    from mflow_core.stepping import legs
-
-    return legs
-
-
 def look_for_walls(run: Any, span: float, keeps: bool = True) -> None:
     """From here on a run of this length stops where `Walls` should look, if they may keep something, and where a pole in time may be ahead
     (`PoleAhead`)."""
     if keeps:
-        _legs().look_for_walls(run)
-    _legs().look_for_poles(run, shrunk(span))
+        asked.look_for_walls(run)
+    asked.look_for_poles(run, shrunk(span))
 
 
 def steps_between_looks(run: Any) -> int:

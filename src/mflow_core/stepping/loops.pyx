@@ -38,7 +38,7 @@ from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, e
 from mflow_core.stepping.run cimport (LEAPS_STOPPED, LEG_OVER, POLE_DUE, RHO_DUE, RUN_INSIDE, RUN_WALLS, WALL_DUE, accept, couples, end_has_slope,
                                       linearizes, rho_is_due, run_ready, run_settle, try_step)
 from mflow_core.stepping.starts cimport leave_grid, run_act, size_of
-from mflow_core.stepping.watch.handover cimport ALONE, run_doubt, run_turns, run_watch
+from mflow_core.stepping.legs.handover cimport ALONE, run_doubt, run_turns, run_watch
 from mflow_core.stepping.watch.leaps cimport leaps, note_taken
 from mflow_core.stepping.watch.poles cimport leads_over_pole
 from mflow_core.stepping.watch.past cimport PAST_DUE, past_is_due, past_t
@@ -308,7 +308,7 @@ cdef inline void look(run_t *r, double h) noexcept nogil:
     """Whether the step just taken was held by the stability limit, before its extension uses `work` (layout: embedded.pyx). Four times as
     rare for long vectors, where a look costs more than the rest of error control."""
     cdef int64_t hits = r.c.n_stiff
-    if r.c.n_stiff > 0 or r.leg.most > 0 or r.leg.mild > 0 or r.k % (MF_LOOKS if r.n <= MF_SHORT else 4 * MF_LOOKS) == 0:
+    if r.c.n_stiff > 0 or r.leg.most > 0 or r.leg.near_limit > 0 or r.k % (MF_LOOKS if r.n <= MF_SHORT else 4 * MF_LOOKS) == 0:
         if r.m.tab.c[r.m.tab.s - 2] == 1.0:
             look_for_stiffness(&r.c, r.n, h, r.f.work, r.next[0], r.f.work + (r.m.tab.s - 1) * r.ld, r.next[1], INFINITY)
             run_turns(r, h, hits)

@@ -36,21 +36,22 @@ ctypedef struct flow_t:                  # -grad f as a right-hand side; the gra
     int64_t hits
 
 
-ctypedef struct leg_t:                   # whether error control should go on with another method; see watch/handover.pyx
+ctypedef struct leg_t:                   # whether error control should go on with another method; see legs/handover.pyx
     int64_t most                         # steps in a row that say so, before the leg is over; 0: nobody looks
     int64_t tries                        # of the first step, thrown away so far
     double first                         # and the first of them
-    int64_t mild                         # implicit: steps in a row that an explicit method could have taken; explicit: for a try of the other
+    int64_t mild                         # implicit: steps in a row that an explicit method could have taken
+    int64_t near_limit                   # explicit: looks that have found steps near the limit, less those that have not
     int64_t njev                         # and the Jacobian whose spectral radius `radius` is
-    double radius, limit                 # h |lambda| up to which it could
+    double radius, limit                 # h |lambda| up to which an explicit method could take the step
     double worth                         # explicit: steps at the stability limit ahead that the other method is worth beginning for
-    bint bets, bet                       # whether the other is tried where that alone can tell, and whether it should be now
-    int64_t stake                        # times which that takes what a first try does; 1 or more
+    bint tries_other, try_due            # whether the other is tried where that alone can tell, and whether it should be now
+    int64_t try_patience                 # times which a try takes what the first takes; 1 or more
     int64_t seen                         # evaluations that have been looked at
-    double cost, way                     # explicit: evaluations of the last steps, and their length
-    double pace, at_limit                # implicit: evaluations a time of the explicit leg before; and at its limit, over |lambda|
-    double few                           # times which that is the most of a leg of few steps
-    double ahead, loss                   # evaluations that the leg has saved since it was last behind; below -loss it is over
+    double cost, path                    # explicit: evaluations of the last steps, and their length
+    double pace, at_limit                # implicit: evaluations a time of the explicit leg before, INFINITY: not known; at its limit, over |lambda|
+    double cap                           # times the latter: the most that is believed of the former
+    double saved, loss                   # evaluations that the leg has saved, below 0: lost; below -loss it is over
     bint over
 
 

@@ -374,7 +374,7 @@ cdef void run_restart(run_t *r, double t, const double *const *y) noexcept nogil
     r.t = r.t_base = t
     r.k_base = r.k
     r.slope_k = r.dense_k = r.rho_k = -1
-    r.leg.tries = r.leg.mild = 0
+    r.leg.tries = r.leg.mild = r.leg.near_limit = 0
     r.leg.over = False
     r.rho_next = rho_held() if held else r.k
     r.t_before, r.h_before = NAN, 0.0

@@ -7,16 +7,8 @@ cimport numpy as cnp
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.solver cimport Solver
-from mflow_core.events.events cimport Events
-from mflow_core.stepping.output cimport record_t
+from mflow_core.stepping.rows cimport Rows
 from mflow_core.stepping.run cimport run_t
-
-
-cdef class Rows:
-    cdef record_t c
-    cdef cnp.ndarray y, t, D, at, energy
-    cdef readonly Events events
-    cdef bint needs_dense
 
 
 cdef class Run:
@@ -29,6 +21,7 @@ cdef class Run:
     cdef ptrdiff_t watched               # numbers that events see: y, or x and v
     cdef tuple bounds                    # arrays that a descent is projected onto, or None
     cdef int64_t piece                   # steps of the next piece of a paced loop
+    cdef run_t *other(self) noexcept     # of two methods in legs the one that waits; else NULL
     cdef bytes problem_state(self)
     cdef int go(self, int64_t count, double t_last, Rows rows, double dt, bint adaptive, bint paced, const double *h,
                 const double *ends) except? -1

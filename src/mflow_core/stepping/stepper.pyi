@@ -4,10 +4,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow_core.events.events import Events
 from mflow_core.problems.problem import Problem
 from mflow_core.registry import MethodRecord
 from mflow_core.solvers.solver import Solver
+from mflow_core.stepping.rows import Rows
 
 NON_FINITE: int
 CONVERGED: int
@@ -25,22 +25,6 @@ RETRY_SOLVE: int
 RETRY_NON_FINITE: int
 MANY_STAGES: int
 MOST_STAGES: int
-
-class Rows:
-    events: Events | None
-    count: int
-    done: int
-    def __init__(
-        self,
-        y: NDArray[np.float64] | None = ...,
-        t: NDArray[np.float64] | None = ...,
-        D: NDArray[np.float64] | None = ...,
-        every: int = ...,
-        at: NDArray[np.float64] | None = ...,
-        events: Events | None = ...,
-        energy: NDArray[np.float64] | None = ...,
-    ) -> None: ...
-    def put(self, run: Run) -> None: ...
 
 class Run:
     record: MethodRecord
@@ -105,6 +89,7 @@ class Run:
     def vector(self, j: int) -> NDArray[np.float64]: ...
     @property
     def looked_ahead(self) -> bool: ...
+    def write(self, rows: Rows) -> None: ...
     @property
     def scalars(self) -> list[float]: ...
     def place(self, k: int, vectors: list[NDArray[np.float64]], scalars: list[float]) -> None: ...

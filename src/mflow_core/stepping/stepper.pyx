@@ -22,10 +22,10 @@ from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.solver cimport Solver
 from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
 from mflow_core.stepping.descent cimport ALARM as _ALARM, CONVERGED as _CONVERGED, OVERFLOWED as _OVERFLOWED, run_descend
-from mflow_core.events.events cimport Events
 from mflow_core.stepping.loops cimport run_many, run_trial
 from mflow_core.stepping.motion cimport motion_start
 from mflow_core.stepping.output cimport RECORD_ACT as _ACTED, RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, record_t
+from mflow_core.stepping.rows cimport Rows
 from mflow_core.stepping.run cimport (POLE_DUE as _POLE_DUE, RHO_DUE as _RHO_DUE, WALL_DUE as _WALL_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_LEAPS, RUN_SOLVE, evaluations, note_rho, rho_held, run_choose_tests, run_enter, run_guard,
                              run_leave, run_make, run_release, run_restart, run_solve_with, run_tolerances, run_tolerances_of_v, LEAPS_ASKED)
 from mflow_core.stepping.starts cimport run_begin, run_jump
@@ -48,63 +48,6 @@ cdef int raise_or(int status) except? -1:
         raise RuntimeError("this run is already stepping, in another thread or from its own callback (or was in another thread when this "
                            "process was forked): give each its own, and read its state between two steps")
     return status
-
-
-cdef class Rows:
-    """Where a run writes its states: arrays of the caller's, filled from their first row on.
-
-    t and y (a row a state, n numbers each) take every k-th step, or the states at the times `at`; D (n_D vectors of n numbers a row,
-    where every step is kept) its continuous extension. events: `Events`, or None. In second order a row of y holds x, v and a, 3 n
-    numbers; energy takes the six columns of ledger.pyx.
-    """
-
-    def __cinit__(self, cnp.ndarray y=None, cnp.ndarray t=None, cnp.ndarray D=None, int64_t every=0, cnp.ndarray at=None, Events events=None,
-                  cnp.ndarray energy=None):
-        memset(&self.c, 0, sizeof(record_t))
-        self.y, self.t, self.D, self.at, self.events, self.energy = y, t, D, at, events, energy
-        self.needs_dense = D is not None or at is not None
-        if events is not None:
-            self.c.events = &events.c
-        if at is not None:
-            self.c.at, self.c.n_at = <double *> cnp.PyArray_DATA(at), cnp.PyArray_SIZE(at)
-        else:
-            self.c.every = every
-        if y is not None:
-            self.c.y, self.c.t, self.c.room = <double *> cnp.PyArray_DATA(y), <double *> cnp.PyArray_DATA(t), cnp.PyArray_SIZE(t)
-        if D is not None:
-            self.c.D, self.c.n_D = <double *> cnp.PyArray_DATA(D), cnp.PyArray_DIM(D, 1)
-        if energy is not None:
-            self.c.energy = <double *> cnp.PyArray_DATA(energy)
-
-    @property
-    def count(self):
-        """Rows written."""
-        return self.c.rows
-
-    @count.setter
-    def count(self, int64_t rows):
-        self.c.rows = rows
-
-    @property
-    def done(self):
-        """How many of the times `at` are behind."""
-        return self.c.i_at
-
-    @done.setter
-    def done(self, int64_t times):
-        self.c.i_at = times
-
-    def put(self, Run run not None):
-        """A row of where a run stands: its time and state, in second order x, v and a."""
-        cdef int j, wide = 3 if run.r.m.flags & MF_SECOND_ORDER else 1
-        if self.y is None or self.c.rows >= self.c.room or cnp.PyArray_SIZE(self.y) != self.c.room * wide * run.r.n:
-            raise ValueError(f"rows: expected room for {wide} x {run.r.n} numbers in row {self.c.rows}")
-        raise_or(run_enter(run.r))
-        for j in range(wide):
-            memcpy(self.c.y + (self.c.rows * wide + j) * run.r.n, run.r.now[j], run.r.n * sizeof(double))
-        self.c.t[self.c.rows] = run.r.t
-        self.c.rows += 1
-        run_leave(run.r)
 
 
 cdef class Run:
@@ -154,6 +97,9 @@ cdef class Run:
 
     def __dealloc__(self):
         run_release(self.r)
+
+    cdef run_t *other(self) noexcept:
+        return NULL
 
     @property
     def t(self):
@@ -219,6 +165,18 @@ cdef class Run:
         out = copy_of(self.r.now[j], self.r.n, self.shape)
         run_leave(self.r)
         return out
+
+    def write(self, Rows rows not None):
+        """A row of where the run stands: its time and state, in second order x, v and a."""
+        cdef int j, wide = 3 if self.r.m.flags & MF_SECOND_ORDER else 1
+        if rows.y is None or rows.c.rows >= rows.c.room or cnp.PyArray_SIZE(rows.y) != rows.c.room * wide * self.r.n:
+            raise ValueError(f"rows: expected room for {wide} x {self.r.n} numbers in row {rows.c.rows}")
+        raise_or(run_enter(self.r))
+        for j in range(wide):
+            memcpy(rows.c.y + (rows.c.rows * wide + j) * self.r.n, self.r.now[j], self.r.n * sizeof(double))
+        rows.c.t[rows.c.rows] = self.r.t
+        rows.c.rows += 1
+        run_leave(self.r)
 
     @property
     def scalars(self):

@@ -1,1 +1,1 @@
-"""What is looked at in passing while steps are taken, as whether fixed ones are past the method's stability limit; and short runs."""
+"""What is looked at in passing while steps are taken, as whether fixed ones are past the method's stability limit."""

@@ -5,8 +5,9 @@ from libc.stdint cimport int64_t
 
 cimport numpy as cnp
 
-from mflow_core.stepping.run cimport RUN_WALLS
-from mflow_core.stepping.stepper cimport Rows, Run
+from mflow_core.stepping.rows cimport Rows
+from mflow_core.stepping.stepper cimport Run
+from mflow_core.stepping.watch.asked cimport look_for_poles, look_for_walls
 from mflow_core.types cimport MF_SECOND_ORDER
 
 cnp.import_array()
@@ -26,15 +27,15 @@ def control(Run run not None, cnp.ndarray rtol, cnp.ndarray atol, double limit, 
     """Error control, and all that looks in passing ask of such a run. limit : see `Run.look_for_stiffness`. poles : see `look_for_poles`."""
     run.control(rtol, atol)
     run.look_for_stiffness(limit)
-    run.r.flags |= RUN_WALLS
-    run.r.pole_h = poles
+    look_for_walls(run)
+    look_for_poles(run, poles)
 
 
 def go(Run run not None, Rows rows not None, double t_end, int64_t steps, bint adaptive):
     """(began, status): what its start, and its steps to t_end, `steps` of them at most, have ended with; 0: well. The start is in the first
     row."""
     cdef int began = 0, status = 0
-    rows.put(run)
+    run.write(rows)
     if run.r.t != t_end and adaptive:
         began = run.begin(t_end)
     while began == 0 and status == 0 and run.r.t != t_end and run.r.k < steps:

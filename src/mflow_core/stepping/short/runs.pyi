@@ -1,7 +1,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow_core.stepping.stepper import Rows, Run
+from mflow_core.stepping.rows import Rows
+from mflow_core.stepping.stepper import Run
 
 Numbers = NDArray[np.float64]
 

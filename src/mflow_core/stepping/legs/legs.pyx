@@ -8,27 +8,26 @@ of error control (an explicit one within the explicit limit); counts go on.
 
 A leg costs the explicit pair one slope to begin, and the implicit method a Jacobian. How many steps in a row it takes to end one doubles
 with each leg of less than SOON steps, and halves with each longer one, so that legs do not alternate for ever. A leg that was begun as a try
-(`run_bets`) counts for tries alone: where the first one is lost, in what swings at the start, the looks that come later are as good as before.
+(`look_for_try`) counts for tries alone: where the first one is lost, in what swings at the start, the looks that come later are as good as before.
 """
 from libc.math cimport INFINITY, NAN, copysign, fabs
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 cimport numpy as cnp
 
-from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.matrix cimport BANDED, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, SPARSE, matrix_config_t
-from mflow_core.solvers.newton cimport newton_forget, newton_t
+from mflow_core.solvers.newton cimport newton_forget
 from mflow_core.solvers.stages.resumed cimport newton_pack, newton_state_size, newton_unpack
 from mflow_core.solvers.solver cimport Solver
-from mflow_core.stepping.run cimport (LEAPS_OF, LEAPS_STOPPED, LEG_OVER, RUN_CONTROL, RUN_DENSE, RUN_INSIDE, RUN_LEAPS, RUN_SOLVE, RUN_WALLS,
-                                      evaluations, has_mass, leaps_size, leg_t, run_attach, run_enter, run_guard, run_leave, run_make, run_release, run_restart,
-                                      run_solve_with, run_t, run_tolerances)
+from mflow_core.stepping.legs.handover cimport ALONE, FEW, TURNING
+from mflow_core.stepping.rows cimport Rows
+from mflow_core.stepping.run cimport (LEG_OVER, RUN_CONTROL, RUN_DENSE, RUN_LEAPS, RUN_SOLVE, evaluations, has_mass, leg_t, run_enter,
+                                      run_guard, run_leave, run_make, run_release, run_restart, run_solve_with, run_t, run_tolerances)
 from mflow_core.stepping.starts cimport run_begin
-from mflow_core.stepping.stepper cimport Rows, Run, raise_or
-from mflow_core.stepping.watch.handover cimport ALONE, FEW, TURNING
+from mflow_core.stepping.stepper cimport Run, raise_or
 from mflow_core.types cimport MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_MULTISTEP, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 import zlib
@@ -54,9 +53,11 @@ cdef double MILDER = 0.35                # of the explicit stability limit: what
 cdef double HELD = 0.3                   # of the limit, for the pair of order 8: order reduction holds it at a third, where the other costs less
 cdef double CLOSE = 0.5                  # of MILDER, for that pair
 cdef double CHEAP = 0.4                  # of that for a multistep method, whose steps take some two evaluations each, the pair's 6 or 12
-cdef double LOSS = 50.0                  # evaluations by which an implicit leg may fall behind the explicit one, beside the part of all so far
+# Evaluations by which an implicit leg may fall behind the explicit one, beside a part of all so far. Measured as in handover.pyx, beside 16:
+# 50: 19; 12: 20, and 82 times, as legs end before their steps have grown; without the part: 23 (beside 20).
+cdef double LOSS = 25.0
 cdef double LOSS_OF = 0.1
-cdef double AT_FIRST = 2.5               # of what explicit steps at the limit take: the most that is believed of a leg of few steps
+cdef double AT_FIRST = 2.5               # of what explicit steps at the limit take: the most that is believed of a leg of few steps. Any: 22
 cdef double FIRST = 0.9                  # of it: the first explicit step, at most
 
 
@@ -69,12 +70,12 @@ cdef class Legs(Run):
     cdef double edge
     cdef int64_t since, tried, patience  # since: where the leg began; tried: the step at which a failure was handed over; -1: none
     cdef int64_t[2] taken                # steps in legs that are over: explicit, implicit
-    cdef bint bet                        # whether the leg at hand is a try
+    cdef bint is_try                     # whether the leg at hand is a try
     cdef list log
 
     def __dealloc__(self):
         if self.stiff != NULL:
-            run_release(self.calm if self.r == self.stiff else self.stiff)
+            run_release(self.other())
 
     def partner(self, MethodRecord record, dict parameters, Solver solver):
         """The implicit method, and what solves its equations."""
@@ -90,7 +91,8 @@ cdef class Legs(Run):
             raise MemoryError(f"no memory for {record.name} with {self.problem.c.n} components")
         self.stiff.leaps = self.r.leaps      # what the one has looked at the other need not
         self.calm, self.partner_record, self.solver, self.log = self.r, record, solver, []
-        self.since, self.tried, self.patience, self.calm.leg.stake = 0, -1, 1, 1
+        self.since, self.tried, self.patience, self.calm.leg.try_patience = 0, -1, 1, 1
+        self.calm.leg.pace = self.calm.leg.cap = INFINITY
         run_guard(self.stiff, self.problem.inside)
         if not run_solve_with(self.stiff, solver.attach(&self.stiff.ode, self.problem.jac, self.problem.jac_ctx)):
             raise MemoryError(f"no memory to solve the equations of {record.name} with {self.problem.c.n} components")
@@ -115,7 +117,7 @@ cdef class Legs(Run):
         self.edge, self.stiff.leg.limit = self.calm.c.edge, (CLOSE * MILDER if eighth else MILDER) * limit
         if self.stiff.m.flags & MF_MULTISTEP:
             self.stiff.leg.limit *= CHEAP * (0.5 if eighth else 1.0)
-        self.calm.leg.bets = not eighth and not self.stiff.m.flags & MF_MULTISTEP
+        self.calm.leg.tries_other = not eighth and not self.stiff.m.flags & MF_MULTISTEP
         self.stiff.leg.at_limit = (2.0 if eighth else 1.0) * STAGES / ((CLOSE if eighth else 1.0) * limit)
         self.calm.leg.worth = WORTH + <double> self.differences() / STAGES
         self.set_patience(self.patience)
@@ -174,6 +176,11 @@ cdef class Legs(Run):
         status that the method ended with)."""
         return list(self.log)
 
+    cdef run_t *other(self) noexcept:
+        if self.stiff == NULL:
+            return NULL
+        return self.calm if self.r == self.stiff else self.stiff
+
     # ---- legs -----------------------------------------------------------------------------------------------------------------------------
 
     cdef int go(self, int64_t count, double t_last, Rows rows, double dt, bint adaptive, bint paced, const double *h,
@@ -197,26 +204,26 @@ cdef class Legs(Run):
     cdef int why_over(self) noexcept:
         return MILD if self.stiff.leg.mild >= self.stiff.leg.most else SLOW
 
-    cdef void learn(self, bint bet, double times) noexcept:
+    cdef void learn(self, bint is_try, double times) noexcept:
         """How long it takes to end a leg, or to try the other, is so many times what it was."""
-        cdef int64_t most = max(1, min(<int64_t> (times * (self.calm.leg.stake if bet else self.patience)), MOST))
-        if bet:
-            self.calm.leg.stake = most
+        cdef int64_t most = max(1, min(<int64_t> (times * (self.calm.leg.try_patience if is_try else self.patience)), MOST))
+        if is_try:
+            self.calm.leg.try_patience = most
         else:
             self.set_patience(most)
 
     cdef int turn(self, double t_end, int why, int failure) except? -1:
         """The other method goes on from where the run stands; the status of its beginning."""
         cdef run_t *of = self.r
-        cdef run_t *to = self.stiff if of == self.calm else self.calm
+        cdef run_t *to = self.other()
         cdef const double *state[8]
         cdef double h = of.c.h, rate = NAN
-        cdef bint bet
+        cdef bint is_try
         cdef int j
         if why == STIFF:
             rate = of.c.stiff_lambda * fabs(of.c.stiff_h)
         elif why == SLOW:
-            rate = of.leg.ahead
+            rate = of.leg.saved
             h = copysign(min(fabs(h), FIRST * self.edge / of.leg.radius if of.leg.radius > 0.0 else INFINITY, STAGES / of.leg.pace), h)
         elif why == MILD:
             rate = fabs(h) * of.leg.radius
@@ -231,20 +238,21 @@ cdef class Legs(Run):
         run_restart(to, of.t, state)
         to.c.rejected, to.c.failed = of.c.rejected, of.c.failed
         to.c.edge = self.edge if to == self.calm else 0.0
-        to.leg.mild, to.leg.over, to.leg.njev, to.leg.radius, to.leg.tries = 0, False, -1, INFINITY, 0
-        to.leg.pace = of.leg.cost / of.leg.way if why == STIFF and of.leg.way > 0.0 and not to.m.flags & MF_MULTISTEP else INFINITY
-        to.leg.cost = to.leg.way = to.leg.ahead = 0.0
+        to.leg.mild = to.leg.near_limit = to.leg.tries = 0
+        to.leg.over, to.leg.njev, to.leg.radius = False, -1, INFINITY
+        to.leg.pace = of.leg.cost / of.leg.path if why == STIFF and of.leg.path > 0.0 and not to.m.flags & MF_MULTISTEP else INFINITY
+        to.leg.cost = to.leg.path = to.leg.saved = 0.0
         to.leg.seen = evaluations(to, True)
-        to.leg.few = AT_FIRST if of.k - self.since < SETTLED and to.leg.pace < INFINITY else INFINITY
+        to.leg.cap = AT_FIRST if of.k - self.since < SETTLED and to.leg.pace < INFINITY else INFINITY
         to.leg.loss = LOSS + LOSS_OF * self.nfev
         newton_forget(self.stiff.newton)
         self.taken[of == self.stiff] += of.k - self.since
-        bet = self.bet if of == self.stiff else why == STIFF and of.c.n_stiff < of.leg.most
+        is_try = self.is_try if of == self.stiff else why == STIFF and of.c.n_stiff < of.leg.most
         if why == SLOW:
-            self.learn(bet, 4.0)
+            self.learn(is_try, 4.0)          # 2: 25, measured as in handover.pyx
         elif why == STIFF or why == MILD:
-            self.learn(bet, 2.0 if of.k - self.since < SOON and self.log else 0.5)
-        self.since, self.r, self.bet = of.k, to, bet and to == self.stiff
+            self.learn(is_try, 2.0 if of.k - self.since < SOON and self.log else 0.5)
+        self.since, self.r, self.is_try = of.k, to, is_try and to == self.stiff
         self.compiled = self.stiff_compiled if to == self.stiff else self.calm_compiled
         self.log.append((why, of.t, of.k, rate))
         if fabs(t_end - to.t) < fabs(h):
@@ -261,7 +269,7 @@ cdef class Legs(Run):
         """As of `Run`: the active run, and what there is beside it, with a checksum."""
         cdef ptrdiff_t size = newton_state_size(self.stiff.newton)
         cdef cnp.ndarray solver = np.zeros(size)
-        cdef run_t *other = self.calm if self.r == self.stiff else self.stiff
+        cdef run_t *other = self.other()
         cdef double[NUMBERS] s
         newton_pack(self.stiff.newton, <double *> cnp.PyArray_DATA(solver))
         s[0], s[1], s[2], s[3], s[4] = self.r == self.stiff, self.since, self.tried, self.patience, self.taken[0]
@@ -269,9 +277,9 @@ cdef class Legs(Run):
         s[8], s[9], s[10], s[11] = self.stiff.leg.mild, self.stiff.leg.njev, self.stiff.leg.radius, self.r.leg.over
         s[12], s[13], s[14], s[15] = self.r.c.n_stiff, self.r.c.n_calm, self.r.c.n_held, self.r.c.stiff
         s[16], s[17], s[18], s[19] = self.r.c.stiff_lambda, self.r.c.stiff_h, size, len(self.log)
-        s[20], s[21], s[22], s[23] = self.calm.leg.mild, self.r.leg.bet, evaluations(self.r, True) - self.r.leg.seen, self.r.leg.cost
-        s[24], s[25], s[26], s[27] = self.r.leg.way, min(self.r.leg.pace, 1e300), min(self.r.leg.few, 1e300), self.r.leg.ahead
-        s[28], s[29], s[30] = self.r.leg.loss, self.bet, self.calm.leg.stake
+        s[20], s[21], s[22], s[23] = self.calm.leg.near_limit, self.r.leg.try_due, evaluations(self.r, True) - self.r.leg.seen, self.r.leg.cost
+        s[24], s[25], s[26], s[27] = self.r.leg.path, self.r.leg.pace, self.r.leg.cap, self.r.leg.saved
+        s[28], s[29], s[30] = self.r.leg.loss, self.is_try, self.calm.leg.try_patience
         numbers = np.concatenate([solver, np.array(self.log, dtype=np.float64).reshape(-1), [s[j] for j in range(NUMBERS)]])
         data = numbers.astype("<f8").tobytes()
         return Run.pack(self) + data + zlib.crc32(data).to_bytes(4, "little")
@@ -304,9 +312,9 @@ cdef class Legs(Run):
         self.r.leg.over, self.r.c.n_stiff, self.r.c.n_calm, self.r.c.n_held = s[11] != 0.0, <int64_t> s[12], <int64_t> s[13], <int64_t> s[14]
         self.r.c.stiff, self.r.c.stiff_lambda, self.r.c.stiff_h = <int64_t> s[15], s[16], s[17]
         self.r.c.edge = 0.0 if s[0] else self.edge
-        self.calm.leg.mild, self.r.leg.bet, self.r.leg.seen = <int64_t> s[20], s[21] != 0.0, evaluations(self.r, True) - <int64_t> s[22]
-        self.r.leg.cost, self.r.leg.way, self.r.leg.pace, self.r.leg.few, self.r.leg.ahead, self.r.leg.loss = s[23], s[24], s[25], s[26], s[27], s[28]
-        self.bet, self.calm.leg.stake = s[29] != 0.0, <int64_t> s[30]
+        self.calm.leg.near_limit, self.r.leg.try_due, self.r.leg.seen = <int64_t> s[20], s[21] != 0.0, evaluations(self.r, True) - <int64_t> s[22]
+        self.r.leg.cost, self.r.leg.path, self.r.leg.pace, self.r.leg.cap, self.r.leg.saved, self.r.leg.loss = s[23], s[24], s[25], s[26], s[27], s[28]
+        self.is_try, self.calm.leg.try_patience = s[29] != 0.0, <int64_t> s[30]
         turns = numbers[size:numbers.size - NUMBERS].reshape(-1, 4).tolist()
         self.log = [(int(why), t, int(k), rate) for why, t, k, rate in turns]
 
@@ -320,6 +328,8 @@ cdef class Legs(Run):
         cdef Py_ssize_t end = len(data) - 4, begin = end - 8 * NUMBERS
         tail = np.frombuffer(data[begin:end], dtype="<f8") if begin > 0 else np.full(NUMBERS, np.nan)
         whole = [0, 1, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 18, 19, 20, 21, 22, 29, 30]
+        either = [0, 11, 21, 29]                 # one of two
+        finite = [16, 17, 23, 24, 27, 28]
         if not all(0.0 <= tail[j] < 2.0**53 and tail[j] == int(tail[j]) for j in whole) or tail[18] != size:
             raise self.damaged()
         begin -= 8 * (size + 4 * int(tail[19]))
@@ -328,11 +338,13 @@ cdef class Legs(Run):
         numbers = np.frombuffer(data[begin:end], dtype="<f8").astype(np.float64)
         log = numbers[size:numbers.size - NUMBERS].reshape(-1, 4)
         steps = np.concatenate([[0.0], log[:, 2], [tail[1]]])
-        fits = tail[0] <= 1.0 and 1.0 <= tail[3] <= MOST and tail[2] >= -1.0 and tail[9] >= -1.0 and tail[10] >= 0.0
+        fits = 1.0 <= tail[3] <= MOST and tail[2] >= -1.0 and tail[9] >= -1.0 and tail[10] >= 0.0
+        fits = fits and bool(np.all(tail[either] <= 1.0)) and tail[15] <= TURNING and bool(np.all(np.isfinite(tail[finite])))
+        fits = fits and tail[16] >= 0.0 and tail[23] >= 0.0 and tail[24] >= 0.0 and tail[25] > 0.0 and tail[26] > 0.0 and tail[28] >= 0.0
         fits = fits and tail[29] <= tail[0] and 1.0 <= tail[30] <= MOST
         fits = fits and bool(np.all(np.isin(log[:, 0], (STIFF, MILD, FAILED, REFUSED, SLOW)))) and bool(np.all(np.diff(steps) >= 0.0))
         fits = fits and bool(np.all(np.isfinite(log[:, 1]))) and len(log) % 2 == tail[0] and tail[1] == (steps[steps.size - 2] if len(log) else 0.0)
-        if not fits or tail[4] + tail[5] != tail[1] or not (tail[16] >= 0.0 and np.isfinite(tail[17])) or not np.all(np.isfinite(tail[23:])):
+        if not fits or tail[4] + tail[5] != tail[1]:
             raise self.damaged()
         return numbers, data[:begin]
 
@@ -340,13 +352,6 @@ cdef class Legs(Run):
 cdef bint no_step_works(int status) noexcept:
     """Whether a method ended because its tries failed down to the shortest: another one may not."""
     return status in (MF_E_NON_FINITE, MF_RETRY_NON_FINITE, MF_E_STEP, MF_E_SOLVE, MF_RETRY_SOLVE)
-
-
-def read_inside(Run run):
-    """The extension of any step of a run may be asked for when it is over: steps are held to the tolerances inside too, as where it is kept."""
-    run.r.flags |= RUN_INSIDE
-    if isinstance(run, Legs):
-        (<Legs> run).stiff.flags |= RUN_INSIDE
 
 
 # ---- one implicit method, where an explicit one would do ----------------------------------------------------------------------------------
@@ -370,97 +375,3 @@ def explicit_steps(Run run):
 def turns_while_held(Run run):
     """Whether the steps of an explicit pair are held by what turns while it decays: well within its stability limit, maybe."""
     return run.r.c.stiff == TURNING
-
-
-# ---- walls ------------------------------------------------------------------------------------------------------------------------------
-
-def look_for_walls(Run run):
-    """From here on `adaptive` returns WALL_DUE where tries fail again and again."""
-    run.r.flags |= RUN_WALLS
-    if isinstance(run, Legs):
-        (<Legs> run).stiff.flags |= RUN_WALLS
-
-
-def stopped_at_0(Run run):
-    """(component, side) of what a step was not allowed to take over 0, or None; side: 1, it was above. It is told once."""
-    cdef int64_t due = run.r.leaps[LEAPS_STOPPED] if run.r.leaps != NULL else 0
-    if due == 0:
-        return None
-    run.r.leaps[LEAPS_STOPPED] = 0
-    return abs(due) - 1, 1 if due > 0 else -1
-
-
-def beyond_0(Run run):
-    """Components that errors have taken to the other side of 0."""
-    cdef int64_t *bits = run.r.leaps + LEAPS_OF + (run.r.n + 63) // 64 if run.r.leaps != NULL else NULL
-    return [i for i in range(run.r.n) if bits[i // 64] >> (i % 64) & 1] if bits != NULL else []
-
-
-def may_pass_0(Run run, ptrdiff_t component):
-    """Steps that take this component over 0 are looked at no more."""
-    run.r.leaps[LEAPS_OF + component // 64] |= <int64_t> 1 << (component % 64)
-
-
-def nothing_passed(Run run):
-    """Looks at steps over 0 begin anew, as at a start; their evaluations stay counted."""
-    if run.r.leaps != NULL:
-        memset(run.r.leaps + LEAPS_STOPPED, 0, (leaps_size(run.r) - LEAPS_STOPPED) * sizeof(int64_t))
-    run.r.pole_k = 0
-
-
-def look_for_poles(Run run, double h):
-    """From here on `adaptive` returns POLE_DUE where steps below h do not grow; 0: never."""
-    run.r.pole_h = h
-    if isinstance(run, Legs):
-        (<Legs> run).calm.pole_h = (<Legs> run).stiff.pole_h = h
-
-
-def passes_poles_until(Run run, int64_t k):
-    """Good steps before step k are not looked at, whether they lead over a pole in time."""
-    run.r.pole_k = k
-
-
-def poles_are_looked_for(Run run):
-    """(h of `look_for_poles`, the length of the last step, the step from which good ones are looked at), for a file."""
-    return run.r.pole_h, run.r.h_before, run.r.pole_k
-
-
-def only_heads_for_0(Run run):
-    """Whether the step that may lead over a pole is one that does not change as beside a pole, of a component that would be 0 in it."""
-    return run.r.heads_for_0
-
-
-def last_step_was(Run run, double h):
-    """The length of the step before a run that goes on from a file."""
-    run.r.h_before = h
-
-
-cdef bint behind(run_t *r, Problem problem) noexcept:
-    """The run of a problem whose callbacks have been exchanged. False: no memory."""
-    cdef newton_t *newton = r.newton
-    run_attach(r, &problem.c)
-    run_guard(r, problem.inside)
-    if newton == NULL:
-        return True
-    newton.m.rhs, newton.m.rhs_ctx = r.ode.rhs, r.ode.ctx
-    newton.m.jac, newton.m.jac_ctx = problem.jac, problem.jac_ctx
-    if problem.jac == NULL:
-        newton.m.jac, newton.m.jac_ctx = r.ode.jac, r.ode.ctx
-    return run_solve_with(r, newton)
-
-
-def go_behind_wall(Run run):
-    """The problem of a run has been exchanged for one that a wall bounds (`Inside`): it goes on with that."""
-    cdef bint done
-    raise_or(run_enter(run.r))
-    done = behind(run.r, run.problem)
-    run_leave(run.r)
-    if isinstance(run, Legs):
-        done = done and behind((<Legs> run).calm if run.r == (<Legs> run).stiff else (<Legs> run).stiff, run.problem)
-    if not done:
-        raise MemoryError(f"no memory to go on with {run.record.name} with {run.r.n} components")
-
-
-def count_of_slopes(Run run):
-    """The address of a run's count of evaluations, for what asks for more of them than its steps do (`Sliding`)."""
-    return <size_t> &run.r.f.n_rhs

@@ -1,0 +1,1 @@
+"""Runs of a few steps in few calls."""
