@@ -1,8 +1,9 @@
 """Large systems: sparse factors against those of a band, and implicit methods with sparse factors against explicit ones.
 
-    python bench/stiff_sparse.py                    # every problem
-    python bench/stiff_sparse.py --problems heat gray_scott --repeats 7
+    OPENBLAS_NUM_THREADS=1 python bench/stiff_sparse.py                    # every problem
+    OPENBLAS_NUM_THREADS=1 python bench/stiff_sparse.py --problems heat gray_scott --repeats 7
 
+Without it the threads of the BLAS that SuperLU calls wait for each other on a busy machine, and complex factors take 2 to 50 times as long.
 The problems are those of bench/stiff_set.py that have a band. Where it is narrow, bdf and radau5 run with the band and with the same
 Jacobian as a sparse matrix, at one tolerance, and the ratio of the times is to be at most 1.3; the same is said without the time in the
 functions that make the Jacobians, as SciPy takes 40 microseconds to make a matrix of given entries, and with a function that returns one

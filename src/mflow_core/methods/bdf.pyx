@@ -86,22 +86,17 @@ cdef inline int order_in(double value, int most) noexcept nogil:
     return <int> value if 1.0 <= value <= most else most
 
 
-cdef inline double part(int m, double s) noexcept nogil:
-    """The m-th polynomial of the differences, s (s + 1) ... (s + m - 1)/m!."""
-    cdef double out = 1.0
-    cdef int i
-    for i in range(m):
-        out = out * ((s + i) / (i + 1))
-    return out
-
-
 cdef void changes(int k, double ratio, double *R) noexcept nogil:
     """R[j][m]: how much of d_m is in d_j of steps `ratio` times as long; rows and columns from 1, MOST + 1 apart."""
+    cdef double[MOST + 1] polynomial         # s (s + 1) ... (s + m - 1)/m!, the m-th of the differences, at s = -ratio i
     cdef double[MOST + 1] value
     cdef int i, j, m
+    for i in range(k + 1):
+        polynomial[i] = 1.0
     for m in range(1, k + 1):
         for i in range(k + 1):
-            value[i] = part(m, -ratio * i)
+            polynomial[i] = polynomial[i] * ((-ratio * i + (m - 1)) / m)
+            value[i] = polynomial[i]
         for j in range(1, m + 1):            # the j-th difference of the values, at the first of them
             for i in range(k + 1 - j):
                 value[i] = value[i] - value[i + 1]
