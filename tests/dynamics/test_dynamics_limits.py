@@ -190,6 +190,12 @@ def test_newmark_on_a_structure_that_is_free_to_move_has_no_limit(K: Any) -> Non
         assert mflow.solve_dynamics(stiffness=K, x0=[1.0, -1.0], t_span=(0, 90), method="newmark", dt=30.0).success
 
 
+@pytest.mark.filterwarnings("ignore:solve_dynamics")
+def test_a_step_whose_square_overflows_is_looked_at_all_the_same() -> None:
+    s = mflow.solve_dynamics(mass=1e112, damping=-7.0, stiffness=16.0, x0=[-8.0], t_span=(0, 1e299), dt=1e299, method="newmark")
+    assert s.reason
+
+
 def test_many_masses_with_a_stiffness_that_is_not_symmetric() -> None:
     """Toeplitz, tridiagonal: its eigenvalues are 4 + 2 sqrt(b c) cos(k pi / (n + 1))."""
     n, below, above = 450, -1.2, -0.8
