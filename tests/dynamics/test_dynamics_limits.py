@@ -170,6 +170,32 @@ def test_what_grows_by_itself_is_no_warning() -> None:
         mflow.solve_dynamics(stiffness=-9.0, x0=[1e-3], t_span=(0, 1), method="leapfrog", dt=0.5)
 
 
+@pytest.mark.parametrize("K", [[-9.0, 1.0], [[-4.0, 5.0], [5.0, -4.0]]])  # both have the eigenvalues -9 and 1
+def test_newmark_past_the_step_with_which_it_overtakes_what_buckles(K: Any) -> None:
+    """The factor of a step of 1 is (1 + 1.5)/(1 - 1.5) = -5, where the solution grows by e^3."""
+    call: dict[str, Any] = {"mass": [1.0, 1.0], "stiffness": K, "x0": [1.0, -1.0], "v0": [3.0, -3.0], "method": "newmark"}
+    with pytest.warns(RuntimeWarning, match="exceeds the stability limit 0.4736 of newmark for what grows by itself at the rate 3"):
+        s = mflow.solve_dynamics(**call, t_span=(0, 5), dt=1.0)
+    assert "exceeds the stability limit" in s.message
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        s = mflow.solve_dynamics(**call, t_span=(0, 5), dt=0.01)
+    assert s.x[0, -1] == pytest.approx(math.exp(15.0), rel=1e-2)
+
+
+@pytest.mark.parametrize("K", [[1.0, 0.0], [[1.0, -1.0], [-1.0, 1.0]]])
+def test_newmark_on_a_structure_that_is_free_to_move_has_no_limit(K: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert mflow.solve_dynamics(stiffness=K, x0=[1.0, -1.0], t_span=(0, 90), method="newmark", dt=30.0).success
+
+
+@pytest.mark.filterwarnings("ignore:solve_dynamics")
+def test_a_step_whose_square_overflows_is_looked_at_all_the_same() -> None:
+    s = mflow.solve_dynamics(mass=1e112, damping=-7.0, stiffness=16.0, x0=[-8.0], t_span=(0, 1e299), dt=1e299, method="newmark")
+    assert s.reason
+
+
 def test_many_masses_with_a_stiffness_that_is_not_symmetric() -> None:
     """Toeplitz, tridiagonal: its eigenvalues are 4 + 2 sqrt(b c) cos(k pi / (n + 1))."""
     n, below, above = 450, -1.2, -0.8

@@ -47,6 +47,16 @@ def test_a_run_that_ends_at_such_a_pole_names_it(method: str) -> None:
     assert f"grows without bound next to y = [2, {np.exp(-1 / 3):.4g}]" in r.message
 
 
+@pytest.mark.parametrize("method", ["dopri5", "dop853", "bs32"])
+@pytest.mark.parametrize("power", [1, 2])
+def test_a_pole_behind_the_start_has_not_been_met(method: str, power: int) -> None:
+    """y' = 1e50/y^p leads away from 0, where it has never been."""
+    r = mflow.solve_ivp(lambda t, y: 1e50 / y**power, (1, 2), [1e6], method)
+    assert r.reason == "step_too_small"
+    assert r.nsteps == 0
+    assert "without bound" not in r.message
+
+
 def kepler(t: float, y: np.ndarray) -> np.ndarray:
     return np.array([y[2], y[3], *(-y[:2] / np.hypot(y[0], y[1]) ** 3)])
 

@@ -548,7 +548,7 @@ def _columns(line: str, column: int | None) -> tuple[str, str | None]:
 
 def _of_times(file: Path, name: str) -> list[str]:
     """The unit in the name of the first column."""
-    if re.search(r"period|freq|\bhz\b|omega|^\W*tn\b", name, re.IGNORECASE):
+    if re.search(r"period|freq|\bhz\b|omega|^\W*t_?n\b", name, re.IGNORECASE):
         raise ValueError(f"{file}: expected accelerations in time, got a spectrum: its first column is {name!r}")
     words, bracketed = units_of_column(name)
     units = [one for one in map(time_unit, words) if one is not None]
@@ -561,7 +561,7 @@ def _of_times(file: Path, name: str) -> list[str]:
 
 def _of_accelerations(file: Path, name: str, unit: str | None, where: str) -> list[str]:
     """The unit in the name of the column where they are."""
-    if re.search(r"spectr|pseudo|(?<![a-z])p?s[avd](?![a-z])", name, re.IGNORECASE):
+    if re.search(r"spectr|pseudo|response\s+acc|(?<![a-z])p?s[avd](?![a-z])", name, re.IGNORECASE):
         raise ValueError(f"{file}: expected accelerations in time, got a spectrum: {where} is {name!r}")
     if re.search(r"[)\]]\s*(?:[x*\u00d7/]\s*)?[\d.]*\d|\d\s*[x*\u00d7]\s*[(\[]", name, re.IGNORECASE):
         raise ValueError(

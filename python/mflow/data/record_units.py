@@ -48,6 +48,9 @@ _PER_SQUARE = r"\s+s(?:ec)?\s*\^?\s*[-\u2212]2\b"  # the end of M S-2
 _SLASHED = r"/s(?:ec)?(?:/s(?:ec)?|\s*(?:\^|\*\*)?\s*2)\b"  # the end of CM/SEC/SEC, M/S2, CM/S**2
 _UNIT = rf"[A-Za-z%][\w/^*.'%²·-]*(?:{_PER_SQUARE}|(?:\s*/\s*\w+)*)"
 
+_OTHER_UNIT = (  # FURLONGS/S/S, or ACCELERATION IN VOLTS at the end of its line
+    rf"(?<![\w/])([a-z]+{_SLASHED})|\bacc\w*\.?(?:\s+(?:time\s+)?(?:series|history))?\s+in\s+([a-z]+)\s*$"
+)
 _NUMBER = r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 _STEP = re.compile(
     rf"\b(?:dt|delta[\s_]*t|time[\s_-]*step|(?:sampl\w*|time)[\s_-]*(?:interval|step|period))\b\s*(?:[(\[]\s*(?P<before>[A-Za-z]+)\s*[)\]])?"
@@ -106,7 +109,7 @@ def kind_of(text: str) -> tuple[str, str] | None:
 
 def time_unit(text: str) -> str | None:
     """The unit of time that a word is."""
-    word = text.lower().strip(" \t.,;:()[]")
+    word = re.sub("[\u00b5\u03bc]", "u", text.lower()).strip(" \t.,;:()[]")  # the micro sign and the Greek letter
     return next((unit for unit, words in _TIME_WORDS.items() if word in words), None)
 
 
@@ -135,6 +138,8 @@ def stated_units(text: str) -> tuple[list[tuple[str, str]], str | None]:
         kind = kind_of(match[1])
         if kind is not None and kind[0] != "displacement":  # distances are in km
             found.append(kind)
+    words = [match[1] or match[2] for match in re.finditer(_OTHER_UNIT, text, re.I | re.M)]
+    unknown = unknown or next((word for word in words if kind_of(word) is None), None)
     for inside in re.findall(r"[(\[]([^)\]]*)[)\]]", text):
         kind = kind_of(inside)
         if kind is not None and kind[0] != "displacement":  # (15 km) and (m) are distances to the fault and magnitudes

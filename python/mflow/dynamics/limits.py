@@ -144,14 +144,16 @@ class StepLimit:
 
     def _past(self, step: float, steps: int) -> str:
         """The words about steps past the limit, or ""."""
-        if criterion_of(self.method).always:
+        grows = self.matrices is not None and structural.may_grow(*self.matrices)
+        if criterion_of(self.method).always and not grows:
             return ""
-        bound = structural.outer_bound(*self.matrices) if self.matrices is not None and self.start.size > MANY_MASSES else None
+        large = self.matrices is not None and self.start.size > MANY_MASSES and not grows
+        bound = structural.outer_bound(*self.matrices) if large else None
         if bound is not None and bound.stable(self.method, abs(step)):
             return ""
         known = self.known_modes
-        if known is None or known.stable(self.method, abs(step)):
-            return ""
+        if known is None or (known.stable(self.method, abs(step)) and not (grows and 0.0 < known.limit(self.method) < abs(step))):
+            return ""  # beyond the limit of what grows a factor may be of its size again, with the other sign
         limit = known.limit(self.method)
         seldom = self.method.record.stages > 1 or isinstance(known, structural.Coupled)
         if limit == 0.0 and seldom and steps * known.gain(self.method, abs(step)) < NOTICED:

@@ -50,6 +50,7 @@ from mflow.integrate.endings import few_digits, with_doubts
 from mflow.integrate.history import FIRST_ROWS, Begun, give_partial, reached
 from mflow.solvers.finite_jacobian import FiniteJacobian
 from mflow.stability.criterion import criterion_of, keeps_order
+from mflow.stability.structural import may_grow
 from mflow.structures import load_tables
 from mflow.structures.supports import Supports
 
@@ -97,7 +98,7 @@ def begin_motion(
     beside : the problem, and (n, M, C, K).
     """
     record, (t0, t1), (problem, matrices) = method.record, span, beside
-    if t0 == t1 or not takes_few_looks(method):
+    if t0 == t1 or not takes_few_looks(method) or may_grow(*matrices):
         return None
     step = check_step(method, dt, t0, t1)
     if (steps := count_steps(t0, t1, step)) >= FIRST_ROWS:

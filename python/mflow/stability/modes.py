@@ -255,8 +255,9 @@ class GrowingModes(Growing):
     def _rates(self, method: Method, dt: float) -> tuple[NDArray[np.complex128], float]:
         criterion, (k, c) = criterion_of(method), self.grown
         if criterion.linear and criterion.order == 2:
-            b = [r + p * k + q * c for r, p, q in criterion.matrices(dt)]
-            return _of_quadratic(0.25 * b[2], b[1] / (2.0 * dt), b[0] / dt**2), 0.0
+            with np.errstate(over="ignore", invalid="ignore"):  # of steps whose square is no number
+                b = [r + p * k + q * c for r, p, q in criterion.matrices(dt)]
+                return _of_quadratic(0.25 * b[2], b[1] / (2.0 * dt), b[0] / (dt * dt)), 0.0
         matrix = oscillator_matrix(method, k * dt * dt, c * dt)
         if not np.all(np.isfinite(matrix)):
             return np.array([math.inf + 0j]), 1.0

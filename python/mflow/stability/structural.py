@@ -27,7 +27,7 @@ from mflow.spectra import definite, krylov
 from mflow.stability.criterion import criterion_of
 from mflow.stability.modes import EXACT, START, STILL, Growing, GrowingModes, Modes, top_eigenvalue
 
-__all__ = ["outer_bound", "structure_modes"]
+__all__ = ["may_grow", "outer_bound", "structure_modes"]
 
 SMALL = 400
 DENSE = 200  # all eigenvalues of steps with several forces are computed, where the damping couples the modes; of others, up to `SMALL`
@@ -41,6 +41,7 @@ STEPS = 400  # twice, the second time for the growth: GROWTH there is a spectral
 GROWTH = 10.0
 NEAR = 0.02  # relative distance of a step that grows from one at which growth is not seen
 ROUNDING = 1e-12  # of the largest k and c: what is below 0 by less does not grow
+SHIFT = 1e-10  # of the largest entry of a matrix, that rounding hides of what is below 0
 RATIOS = 1000  # damping ratios that are told apart where there are many modes
 LANCZOS = 300
 
@@ -126,6 +127,28 @@ def outer_bound(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes | None
         for A in (stiffness, damping)
     )
     return Modes(np.array([k, k, 0.0]), np.array([c, 0.0, c]), exact=False)
+
+
+def may_grow(n: int, mass: Any, damping: Any, stiffness: Any) -> bool:
+    """Whether checked matrices push away from rest, or feed motion: then implicit steps have a limit too. Not known beyond `SMALL`, but for
+    diagonals."""
+    return any(_pushes(A, n) for A in (stiffness, damping) if A is not None)
+
+
+def _pushes(A: Any, n: int) -> bool:
+    """Whether x' A x is below 0 for some x, by more than rounding."""
+    if A.ndim == 1:
+        return bool(A.min() < 0.0 and A.min() < -ROUNDING * np.max(np.abs(A)))
+    if n > SMALL:
+        return False
+    dense = definite.full(A)
+    shifted = dense + dense.T  # twice
+    shifted.flat[:: n + 1] += SHIFT * max(dense.max(), -dense.min()) or 1.0
+    try:
+        np.linalg.cholesky(shifted)
+    except np.linalg.LinAlgError:
+        return True
+    return False
 
 
 def _of_modes(k: Array, c: Array) -> Modes:

@@ -60,11 +60,16 @@ def _on_the_way(y0: Array, y1: Array, part: float) -> Array:
 
 
 def passing_words(slope: Slope, t: float, y: Array, h: float) -> str:
-    """Words, where steps of h from y at t lead to a pole, or have led over it; "" otherwise."""
+    """Words, where steps of h from y at t lead to a pole, or have led over it; "" otherwise.
+
+    One that cannot be told from y on the way of such steps, as f is no larger there than at y, has not been met: a slope that is far too
+    large for any step makes the way so long that all of its start is next to y.
+    """
     way = h * np.asarray(slope(t, y), dtype=np.float64)
+    here = size_of(slope, t, y)
     for reach in REACHES:
         part = _pole_between(slope, t, y - reach * way, y + reach * way)
-        if part is not None:
+        if part is not None and size_of(slope, t, y + (2.0 * part - 1.0) * reach * way) > here:
             where = _shown(_on_the_way(y - reach * way, y + reach * way, part))
             return (
                 f"the right-hand side grows without bound next to y = {where}, and no step was found that leads over it; let an event end "
