@@ -33,7 +33,9 @@ def test_nothing_asked_for_is_an_error_with_words(capsys: pytest.CaptureFixture[
     assert "expected one of --version, --cflags" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("said", "lacking"), [({}, "LDVERSION, LIBDIR"), ({"LDVERSION": "3.11"}, "LIBDIR"), ({"LIBDIR": "/a"}, "LDVERSION")])
+@pytest.mark.parametrize(
+    ("said", "lacking"), [({}, "LDVERSION, LIBDIR"), ({"LDVERSION": "3.11"}, "LIBDIR"), ({"LIBDIR": "/a"}, "LDVERSION")]
+)
 def test_a_python_that_does_not_say_how_it_is_linked(said, lacking, monkeypatch, capsys):
     monkeypatch.setattr(sysconfig, "get_config_var", said.get)
     assert config.main(["--embed"]) == 1
@@ -59,6 +61,11 @@ def test_the_c_program_of_the_tutorial(tmp_path):
         if program is not None:
             (tmp_path / "pendulum.c").write_text(program)
         run = subprocess.run(
-            ["sh", "-e", "-c", command.replace("cc ", "cc -Wall -Wextra -Werror ")], cwd=tmp_path, env={**os.environ, "PATH": tool_path()}, capture_output=True, text=True, check=False
+            ["sh", "-e", "-c", command.replace("cc ", "cc -Wall -Wextra -Werror ")],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": tool_path()},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert (run.stdout, run.returncode) == (expected, 0), run.stderr
