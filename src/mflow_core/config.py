@@ -30,11 +30,12 @@ def pkgconfig() -> str:
 
 def embedding() -> str:
     """Flags that compile and link a program which starts this Python. Raises LookupError where Python does not say which."""
-    version = sysconfig.get_config_var("LDVERSION")
-    if version is None:
-        raise LookupError("this Python does not say how it is linked; with CMake, link Python::Python")
-    folders = dict.fromkeys(sysconfig.get_config_var(name) for name in ("LIBDIR", "LIBPL"))
-    paths = [f"-I{sysconfig.get_path('include')}", *(f"-L{path}" for path in folders), f"-Wl,-rpath,{next(iter(folders))}"]
+    needed = ("LDVERSION", "LIBDIR")
+    version, libdir = (sysconfig.get_config_var(name) for name in needed)
+    if lacking := [name for name, value in zip(needed, (version, libdir), strict=True) if not value]:
+        raise LookupError(f"this Python does not say how it is linked (no {', '.join(lacking)}); with CMake, link Python::Python")
+    folders = dict.fromkeys((libdir, sysconfig.get_config_var("LIBPL") or libdir))  # a packager may leave the second out
+    paths = [f"-I{sysconfig.get_path('include')}", *(f"-L{path}" for path in folders), f"-Wl,-rpath,{libdir}"]
     libraries = [sysconfig.get_config_var(name) or "" for name in ("LIBS", "SYSLIBS", "LINKFORSHARED")]
     return " ".join([*map(shlex.quote, paths), f"-lpython{version}", *libraries, "-lm"])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import json
 import os
 import signal
@@ -14,7 +16,7 @@ import pytest
 
 from mflow.cli import commands
 from mflow.cli.commands import main
-from mflow.cli.output import write_json
+from mflow.cli.output import Shown, write_json
 
 BUGS = {
     "def f(x):\n    y = x + 1\n    return y / (x[0] * 0 and 1) if False else missing\n": ("line 3, in f", "NameError"),
@@ -316,3 +318,22 @@ def test_a_picture_that_cannot_be_written_is_said_in_words(tmp_path: Path, monke
         ["compare", "--problem", "quadratic", "--method", "sgd", "--max-iter", "5"],
     ):
         assert ended(capsys, *words) == (2, f"mflow: error: no picture: {words[0]}.png: No space left on device\n")
+
+
+def test_standard_output_is_not_flushed_by_what_stood_before_it() -> None:
+    """A finalizer of io would do so, and from Python 3.13 on say on standard error what is raised there."""
+
+    class Full(io.StringIO):
+        flushed = 0
+
+        def flush(self) -> None:
+            self.flushed += 1
+
+    to = Full()
+    shown = Shown(to)
+    shown.writelines(["a\n", "b\n"])
+    print("c", file=shown)
+    assert shown.isatty() is False
+    del shown
+    gc.collect()
+    assert (to.getvalue(), to.flushed) == ("a\nb\nc\n", 0)

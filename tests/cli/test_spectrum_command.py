@@ -113,3 +113,12 @@ def test_a_folder_of_records(record: Path, tmp_path: Path, capsys: pytest.Captur
     (folder / "empty").mkdir()
     assert main(["spectrum", "--record", str(folder / "empty")]) == 2
     assert "expected a folder with records" in capsys.readouterr().err
+
+
+def test_a_picture_without_names_says_so(record: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of more than 12 curves; the legend was left out without a word."""
+    for count, said in ((12, ""), (13, " (its 13 curves are not named, as they are more than 12; --csv FILE has each with its name)")):
+        damping = [text for k in range(1, count + 1) for text in ("--damping", f"{k / 100}")]
+        out = str(tmp_path / f"{count}.png")
+        assert main(["spectrum", "--record", str(record), "--count", "3", *damping, "--out", out]) == 0
+        assert capsys.readouterr().out.endswith(f"Picture of the pseudo-acceleration: {out}{said}\n")

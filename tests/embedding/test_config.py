@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sysconfig
 
@@ -32,10 +33,20 @@ def test_nothing_asked_for_is_an_error_with_words(capsys: pytest.CaptureFixture[
     assert "expected one of --version, --cflags" in capsys.readouterr().err
 
 
-def test_a_python_that_does_not_say_how_it_is_linked(monkeypatch, capsys):
-    monkeypatch.setattr(sysconfig, "get_config_var", lambda name: None)
+@pytest.mark.parametrize(
+    ("said", "lacking"), [({}, "LDVERSION, LIBDIR"), ({"LDVERSION": "3.11"}, "LIBDIR"), ({"LIBDIR": "/a"}, "LDVERSION")]
+)
+def test_a_python_that_does_not_say_how_it_is_linked(said, lacking, monkeypatch, capsys):
+    monkeypatch.setattr(sysconfig, "get_config_var", said.get)
     assert config.main(["--embed"]) == 1
-    assert "mflow-config: --embed: this Python does not say" in capsys.readouterr().err
+    assert f"mflow-config: --embed: this Python does not say how it is linked (no {lacking});" in capsys.readouterr().err
+
+
+def test_a_python_that_names_one_folder_of_its_library(monkeypatch, capsys):
+    monkeypatch.setattr(sysconfig, "get_config_var", {"LDVERSION": "3.11", "LIBDIR": "/a b"}.get)
+    assert config.main(["--embed"]) == 0
+    _, *flags = shlex.split(capsys.readouterr().out)
+    assert flags == ["-L/a b", "-Wl,-rpath,/a b", "-lpython3.11", "-lm"]
 
 
 def test_the_c_program_of_the_tutorial(tmp_path):
@@ -44,11 +55,17 @@ def test_the_c_program_of_the_tutorial(tmp_path):
     need_program("cc", "gcc", "clang")
     (whole, loop), (build, limit) = (re.findall(rf"^```{kind}\n(.*?)^```", TUTORIAL, re.S | re.M) for kind in ("c", "sh"))
     printed = re.findall(r"^```text\n(.*?)^```", TUTORIAL, re.S | re.M)
-    call = next(line for line in whole.splitlines(keepends=True) if "mflow->integrate" in line)
-    for command, program, expected in zip((build, build, limit), (whole, whole.replace(call, loop), None), printed, strict=True):
+    call, array = (next(line for line in whole.splitlines(keepends=True) if text in line) for text in ("mflow->integrate", "*vectors[1]"))
+    looped = whole.replace(call, loop).replace(array, "")
+    for command, program, expected in zip((build, build, limit), (whole, looped, None), printed, strict=True):
         if program is not None:
             (tmp_path / "pendulum.c").write_text(program)
         run = subprocess.run(
-            ["sh", "-e", "-c", command], cwd=tmp_path, env={**os.environ, "PATH": tool_path()}, capture_output=True, text=True, check=False
+            ["sh", "-e", "-c", command.replace("cc ", "cc -Wall -Wextra -Werror ")],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": tool_path()},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert (run.stdout, run.returncode) == (expected, 0), run.stderr

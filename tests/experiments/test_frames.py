@@ -60,6 +60,33 @@ def test_frames_of_results_with_rows() -> None:
     assert len(books.to_frame()) == 6
 
 
+@pytest.mark.parametrize("options", [{}, {"method": "sgd", "lr": 0.1, "maxiter": 5}], ids=["search", "rate"])
+def test_paths_of_a_descent_as_frames(options: dict[str, Any]) -> None:
+    def squares(x: Any) -> tuple[float, Any]:
+        return float(np.sum(x * x)), 2 * x
+
+    table = mflow.minimize(squares, [[1.0, -2.0]], jac=True, path=True, **options).to_frame()
+    assert table.columns.tolist() == ["k", "x[0, 0]", "x[0, 1]", "fun"]
+    assert table["k"].tolist() == list(range(len(table)))
+    assert table.iloc[0].tolist() == [0.0, 1.0, -2.0, 5.0]
+    assert table["fun"].tolist() == pytest.approx((table["x[0, 0]"] ** 2 + table["x[0, 1]"] ** 2).tolist(), abs=1e-300)
+    with pytest.raises(ValueError, match=r"^to_frame: expected a run that kept its path, .*; give it path=True"):
+        mflow.minimize(squares, [[1.0, -2.0]], jac=True, **options).to_frame()
+
+
+def test_a_fit_and_a_report_as_frames() -> None:
+    t = np.arange(5.0)
+    line = stats.linregress(t, [1.0, 3.1, 4.9, 7.0, 9.2])
+    table = mflow.least_squares(lambda b: b[0] + b[1] * t - [1.0, 3.1, 4.9, 7.0, 9.2], [0.0, 0.0]).to_frame()
+    assert table["value"].tolist() == pytest.approx([line.intercept, line.slope], rel=1e-6)
+    assert table["stderr"].tolist() == pytest.approx([line.intercept_stderr, line.stderr], rel=1e-6)
+    assert table["active_mask"].tolist() == [0, 0]
+    steps = mflow.explain(lambda t, y: -4.0 * y, [1.0], t_span=(0.0, 1.0), names=["euler", "backward_euler"]).to_frame()
+    assert steps["method"].tolist() == ["euler", "backward_euler"]
+    assert steps["largest_stable"].tolist() == pytest.approx([0.5, np.inf], rel=1e-4)
+    assert steps["safe"].tolist() == steps["largest_stable"].tolist()
+
+
 def test_frames_of_paths() -> None:
     r = mflow.solve_ivp(lambda t, y: -y, (0, 1), np.eye(2), dt=0.25, method="euler")
     table = r.to_frame()

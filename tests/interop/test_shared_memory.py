@@ -194,6 +194,17 @@ def test_torch_protocol(torch):
     assert not torch.equal(w.detach(), before)
 
 
+def test_a_view_of_negatives_is_refused(torch):
+    """torch lends its memory as if the numbers lay there, so a step went up."""
+    w = np.zeros(3)
+    for params, gradient in ((w, torch._neg_view(torch.ones(3).double())), (torch._neg_view(torch.ones(3).double()), np.ones(3))):
+        with pytest.raises(TypeError, match=r"expected numbers as they lie in memory, got a view of their negatives; \.resolve_neg\(\)"):
+            mflow.optim.SGD(params, lr=0.5).step(gradient)
+    assert not w.any()
+    mflow.optim.SGD(w, lr=0.5).step(torch._neg_view(torch.ones(3).double()).resolve_neg())
+    assert w.tolist() == [0.5, 0.5, 0.5]
+
+
 def test_torch_autograd_is_told(torch):
     """A graph of before the step holds values that are gone: backward through it raises, as with torch's own optimizers."""
     import mflow.torch as ours

@@ -532,6 +532,21 @@ class OptimizeResult(Examined):
     (True, 'converged', True)
     """
 
+    def to_frame(self) -> Any:
+        """A pandas DataFrame of the path, a row an iterate: k, x[0], x[1], ..., fun. ImportError without pandas.
+
+        Raises
+        ------
+        ValueError
+            The run kept no path.
+        """
+        path = self.get("path")
+        if path is None:
+            raise ValueError("to_frame: expected a run that kept its path, a row an iterate, got one that did not; give it path=True")
+        x = path["x"]
+        points = {f"x[{', '.join(map(str, place))}]": x[:, *place] for place in np.ndindex(x.shape[1:])}
+        return frame({"k": path.get("k", range(len(x))), **points, "fun": path["fun"]})
+
     x: Array
     fun: float
     jac: Array

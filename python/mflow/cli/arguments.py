@@ -1,9 +1,10 @@
 """What the subcommands share of their arguments: types for argparse, checks of the files that they write.
 
 Each subcommand is a module with ``DESCRIPTION``, ``add_arguments(parser)``, ``check_arguments(arguments)``, which raises ValueError for a
-mistake before any work is done, and ``command(arguments)``, which prints its text and returns the exit code. Every subcommand has --json
-and --quiet: `mflow.cli.commands` sends the text where they say, and hands over ``arguments.write_json(function that makes the value)`` and
-``arguments.write_csv(header, function that makes the rows)``.
+mistake before any work is done, and ``command(arguments)``, which prints its text and returns the exit code; one that does not always draw
+where --no-plot is not given also has ``draws(arguments)``. Every subcommand has --json and --quiet: `mflow.cli.commands` sends the text
+where they say, and hands over ``arguments.write_json(function that makes the value)`` and ``arguments.write_csv(header, function that makes
+the rows)``.
 """
 
 from __future__ import annotations

@@ -186,7 +186,7 @@ def _files(module: Any, arguments: argparse.Namespace) -> tuple[dict[str, str | 
     """What a command writes and what it reads, by option; None where an option is not given."""
     given = vars(arguments)
     read = {"--record": given.get("record"), "--model": given.get("model")}
-    draws = not given.get("no_plot") and not (module is simulate and os.path.isdir(read["--record"] or ""))  # which draws one record alone
+    draws = not given.get("no_plot") and getattr(module, "draws", lambda _: True)(arguments)
     written = {"--json": given["json"], "--csv": given.get("csv"), "--out": given.get("out") if draws else None}
     for option, name in (("--objective", "objective"), (f"explain {given.get('target')}", "target")):
         if given.get(name) is not None:

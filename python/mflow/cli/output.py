@@ -27,23 +27,28 @@ __all__ = ["Shown", "number", "print_error", "print_warning", "save_picture", "s
 WIDTH = 100
 
 
-class Shown(io.TextIOBase):
+class Shown:
     """Standard output whose reader may leave before the end, as of `| head`: the rest goes nowhere, and the command ends with its own code.
 
-    Raises UsageError where it cannot be written to.
+    Raises UsageError where it cannot be written to. It owns nothing, so it is no class of io, whose finalizers flush once more: from
+    Python 3.13 on they say on standard error what was raised there.
     """
 
     def __init__(self, to: TextIO) -> None:
         self.to = to
 
-    def writable(self) -> bool:
-        """True."""
-        return True
+    def __getattr__(self, name: str) -> Any:  # isatty, encoding, buffer: for what a file of the user asks
+        return getattr(self.to, name)
 
     def write(self, text: str, /) -> int:
         """Write a text; to nowhere where nobody reads it any more."""
         self._tried(lambda: self.to.write(text))
         return len(text)
+
+    def writelines(self, texts: Iterable[str], /) -> None:
+        """Write texts one after the other."""
+        for text in texts:
+            self.write(text)
 
     def flush(self) -> None:
         """Hand over what has been written."""

@@ -229,6 +229,11 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         records_in(arguments.record)
 
 
+def draws(arguments: argparse.Namespace) -> bool:
+    """Of one record, not of a folder."""
+    return arguments.record is None or not Path(arguments.record).is_dir()
+
+
 def _inputs(arguments: argparse.Namespace) -> tuple[Building, GroundMotion]:
     """Building and ground motion. Raises ValueError where a file does not hold what it should."""
     building = load_building() if arguments.model is None else _read("--model", arguments.model, read_building, arguments.model)

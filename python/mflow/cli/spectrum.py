@@ -122,11 +122,12 @@ def _write(arguments: argparse.Namespace, found: list[tuple[str, list[ResponseSp
     ax = figure.subplots()
     labels = [f"{file or s.name}, damping {s.damping:g}" for file, spectra in found for s in spectra]
     draw([s for _, spectra in found for s in spectra], ax=ax, labels=labels)
-    legend = ax.get_legend()
+    legend, unnamed = ax.get_legend(), ""
     if legend is not None and len(labels) > CURVES:
         legend.remove()
+        unnamed = f" (its {len(labels)} curves are not named, as they are more than {CURVES}; --csv FILE has each with its name)"
     save_picture(figure, arguments.out)
-    print(f"Picture of the pseudo-acceleration: {arguments.out}")
+    print(f"Picture of the pseudo-acceleration: {arguments.out}{unnamed}")
 
 
 def _all_of(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from mflow.analysis.posedness import MEANING
 from mflow.analysis.results import PosednessPath
 from mflow.base.methods import Method, as_method, methods
-from mflow.base.tables import Readable, Table
+from mflow.base.tables import Readable, Table, frame
 from mflow.explaining.trials import Trial
 
 __all__ = ["Report", "listed"]
@@ -86,6 +86,10 @@ class Report(Readable):
     step_range: tuple[float, float] = (math.nan, math.nan)
     looked: str = ""
     facts: dict[str, str] = field(default_factory=dict)
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row a method: method, largest_stable, safe (inf without a limit). ImportError without pandas."""
+        return frame({"method": self.steps, "largest_stable": self.steps.values(), "safe": map(self.safe_steps.get, self.steps)})
 
     def _parts(self) -> list[str | Table]:
         low, high = self.curvature

@@ -29,6 +29,7 @@ from mflow.base.checks import (
 from mflow.base.pace import interruptible
 from mflow.base.progress import reason_of
 from mflow.base.result import Examined, as_pending, attach, keep_origin, put_later
+from mflow.base.tables import frame
 from mflow.base.telling import counted, knows_other_words, tell
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed
 from mflow.fitting.residuals import Residuals
@@ -112,6 +113,17 @@ class LeastSquaresResult(Examined):
         array([[1.]])
         """
         return covariance(self.jac, 1.0 if absolute else self._variance())
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row a parameter: value, stderr (by `covariance`) and active_mask. ImportError without pandas.
+
+        Examples
+        --------
+        >>> import mflow
+        >>> mflow.least_squares(lambda b: [b[0] - 1.0, b[0] - 3.0], [0.0]).to_frame().round(6).to_dict("list")
+        {'value': [2.0], 'stderr': [1.0], 'active_mask': [0]}
+        """
+        return frame({"value": self.x, "stderr": np.sqrt(np.diag(self.covariance())), "active_mask": self.active_mask})
 
     def _variance(self) -> float:
         free = self.jac.shape[0] - self.jac.shape[1]

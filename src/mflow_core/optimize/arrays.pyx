@@ -25,6 +25,8 @@ def shared_array(value, str argument):
         check_unmasked(value, argument)
         return value.view(np.ndarray)
     if hasattr(value, "__dlpack__"):
+        if hasattr(value, "is_neg") and value.is_neg():      # which torch lends as if it were none
+            raise TypeError(f"{argument}: expected numbers as they lie in memory, got a view of their negatives; .resolve_neg() copies it")
         try:
             if getattr(value, "requires_grad", False):
                 value = value.detach()       # torch lends no memory that it watches; the parameters change outside its graph
