@@ -21,3 +21,7 @@ def __getattr__(name: str) -> Any:
         ours = "; for arrays mflow.minimize has it, and mflow.train(..., optimizer='lbfgs')" if name == "LBFGS" else ""
         raise AttributeError(f"mflow.torch has no {name!r}: torch's own, torch.optim.{name}, serves the same tensors{ours}")
     raise no_name("mflow.torch", name, __all__)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
