@@ -309,3 +309,15 @@ def test_normal_matrices_have_one_step(start):
     assert "safe step" not in str(report)
     cost = mflow.explain(lambda x: (0.5 * x @ x, 1.0 * x), start, jac=True, tries=0)
     assert cost.safe_steps == cost.steps
+
+
+@pytest.mark.parametrize("omega", [1.0, 100.0])
+def test_rounding_in_an_eigenvalue_is_no_growth(omega):
+    """The harmonic oscillator, whose eigenvalues +- i omega come out with real parts of rounding."""
+    report = mflow.explain(
+        lambda t, y: [y[1], -(omega**2) * y[0]], [1.0, 0.0], names=["euler", "rk4"], jac=lambda t, y: [[0, 1], [-(omega**2), 0]]
+    )
+    assert report.steps["euler"] == 0.0
+    assert "grow by themselves" not in str(report)
+    growing = mflow.explain(lambda t, y: [y[1], -y[0] + 0.1 * y[1]], [1.0, 0.0], names=["euler", "rk4"])
+    assert "grow by themselves (eigenvalue 0.05 + 0.9987i)" in str(growing)

@@ -337,3 +337,11 @@ def test_parameter_region(name: str) -> None:
     clear = np.abs(x - limit) > 1e-6
     np.testing.assert_array_equal(region.stable[clear], (x <= limit)[clear])
     assert 0.2 < region.stable.mean() < 0.95
+
+
+def test_an_oscillation_reads_as_a_table() -> None:
+    """Of central differences the period is W/(2 asin(W/2)): shorter."""
+    lines = str(mflow.oscillation("central_difference", [0.1, 1.0])).splitlines()
+    assert lines[0] == "central_difference, zeta = 0"
+    assert lines[1].split("  ")[0] == "omega dt"
+    assert float(lines[3].split()[3]) == pytest.approx(1.0 / (2.0 * np.arcsin(0.5)) - 1.0, rel=1e-5)

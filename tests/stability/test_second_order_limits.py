@@ -320,3 +320,54 @@ def test_determinants_decide_where_no_coefficient_is_negative(rest: list[float])
     stable = [bool(np.max(np.roots([*rest[::-1], k]).real) < 0.0) for k in K]
     assert 10 < sum(stable) < 90
     assert asked.stable(K, np.zeros(K.size)).tolist() == stable
+
+
+# ---- arguments of solve_dynamics -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("fixed", [[0, 3], [-4, -1], np.array([True, False, False, True])])
+def test_what_is_held_and_damped_as_in_solve_dynamics(sparse: bool, fixed: Any) -> None:
+    """The limit of velocity Verlet of the structure by hand: eigenvalues of what moves, with its damping ratios."""
+    M, C0 = np.array([2.0, 1.0, 3.0, 1.0]), np.diag([0.3, 0.0, 0.1, 0.2])
+    K = np.array([[4.0, -2.0, 0.0, 0.0], [-2.0, 5.0, -3.0, 0.0], [0.0, -3.0, 6.0, -1.0], [0.0, 0.0, -1.0, 2.0]])
+    a, b, free = 0.1, 0.02, [1, 2]
+    part = np.ix_(free, free)
+    found = mflow.max_stable_dt(
+        "velocity_verlet", mass=M, stiffness=scipy.sparse.csr_array(K) if sparse else K, damping=C0, rayleigh=(a, b), fixed=fixed
+    )
+    by_hand = mflow.max_stable_dt("velocity_verlet", mass=M[free], stiffness=K[part], damping=C0[part] + a * np.diag(M)[part] + b * K[part])
+    assert found == pytest.approx(by_hand, rel=1e-12)
+    bare = mflow.max_stable_dt("central_difference", mass=M, stiffness=K, fixed=fixed)
+    assert bare == pytest.approx(2.0 / math.sqrt(np.max(np.linalg.eigvals(K[part] / M[free][:, None]).real)), rel=1e-9)
+
+
+def test_a_state_of_rows_as_solve_dynamics_takes_it() -> None:
+    """Springs of 9 and 4 along x and y, masses of one number each row."""
+    k = np.array([9.0, 4.0])
+    for mass, least in (([1.0, 4.0, 4.0], 1.0), (None, 1.0), (np.full((3, 2), 4.0), 4.0)):
+        dt = mflow.max_stable_dt("leapfrog", mass=mass, force=lambda t, x, v: -k * x, x0=np.ones((3, 2)))
+        assert dt == pytest.approx(2.0 / math.sqrt(9.0 / least), rel=1e-6)
+
+
+def test_what_is_no_degree_of_freedom_and_what_does_not_go_together() -> None:
+    with pytest.raises(ValueError, match="fixed: expected indices of degrees of freedom from 0 to 1"):
+        mflow.max_stable_dt("leapfrog", mass=[1.0, 1.0], stiffness=[1.0, 1.0], fixed=[2])
+    with pytest.raises(ValueError, match="fixed: expected degrees of freedom that leave some to move, got all 2"):
+        mflow.max_stable_dt("leapfrog", mass=[1.0, 1.0], stiffness=[1.0, 1.0], fixed=[0, 1])
+    with pytest.raises(ValueError, match="rayleigh: expected none beside force="):
+        mflow.max_stable_dt("leapfrog", force=lambda t, x, v: -x, x0=[1.0], rayleigh=(0.1, 0.0))
+    with pytest.raises(ValueError, match="rayleigh, fixed: expected a second-order method, got euler"):
+        mflow.max_stable_dt("euler", jac=[[-1.0]], fixed=[0])
+
+
+@pytest.mark.parametrize("n", [400, 520, 700])
+def test_of_many_modes_that_grow_none_is_left_out(n: int) -> None:
+    """Modes that grow slowly, and one past buckling among them: trapezoidal steps on it, of R = (1 + s)/(1 - s), grow 1.25
+    times as fast as the solution at some step; with 400 or 700 others beside it that is the same step."""
+    k, c = np.linspace(1.0, 30.0, n) ** 2, np.full(n, -0.01)
+    k[n // 3], c[n // 3] = -9.0, 0.1
+    rate = -0.05 + math.sqrt(0.05**2 + 9.0)
+    found = mflow.max_stable_dt("newmark", mass=np.ones(n), stiffness=k, damping=c)
+    s = 0.5 * found * rate
+    assert math.log((1.0 + s) / (1.0 - s)) / found == pytest.approx(1.25 * rate, rel=1e-6)

@@ -20,6 +20,7 @@ from mflow.base.checks import Array, check_whole
 from mflow.base.methods import Method
 from mflow.base.telling import tell
 from mflow.course.past_step import Finding, Judge, Step, affordable, edge_of, finding_of, has_limit
+from mflow.course.past_swing import may_leave, orbit_left
 from mflow.stability import spectrum
 from mflow.stability.amplification import amplification
 
@@ -69,6 +70,7 @@ class PastLimit:
     patience = 1  # how many looks at the edge are due a measurement
     spent = 0  # of these evaluations, of measurements of eigenvalues
     steep = 0.0  # h |lambda| of the last of them
+    moved = False  # whether the run has begun anew in another state, or time
     bound, grown = math.inf, GROWN  # the size of the state that is due the next one, and the growth up to that
     first: Finding | None = None  # what has been found, and is not told yet
     mark: Step | None = None  # the step that it was found at
@@ -76,6 +78,7 @@ class PastLimit:
     def __init__(self, run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> None:
         self.run, self.method, self.symmetric, self.watch, self.due = run, method, symmetric, past.Past(run), past.DUE
         self.until, self.start = past.UNTIL, start
+        self.watch.ask(1.0, 1)  # as it stands: from here on it tells where the run is moved
 
     @classmethod
     def of(cls, run: stepper.Run, method: Method, start: Array, symmetric: bool = False) -> PastLimit | None:
@@ -97,7 +100,7 @@ class PastLimit:
         """Whether `finish` would look at nothing, and say nothing."""
         if self.text or self.first is not None or self.watch.start is not None:
             return False
-        return not self._outgrows
+        return not (self._outgrows or may_leave(self.method, self.start, self.run.y, self.run.k))
 
     @property
     def _outgrows(self) -> bool:
@@ -114,6 +117,7 @@ class PastLimit:
     def look(self) -> None:
         """Enough looks were at the edge, the time for a verdict has come, or the run is over."""
         edge, steep = edge_of(self.method), self.watch.steepest
+        self.moved |= self.watch.moved
         self._set_bound()
         if steep < edge and self.first is None:
             self.watch.ask(edge, self.patience, bound=self.bound)
@@ -191,6 +195,10 @@ class PastLimit:
         if grows and (self.inside is False or imaginary < AXIS * real):
             swings = self._measure(self._of_swings, Step(self.run.t, self.run.y, self.run.grid[0]))
             self.text = "" if swings is None else swings.text
+        self.moved |= self.watch.moved
+        if not (self.text or self.moved or self.symmetric) and may_leave(self.method, self.start, self.run.y, self.run.k):
+            orbit = self._measure(self._of_orbit, Step(self.run.t, self.start, self.run.grid[0]))
+            self.text = "" if orbit is None else orbit.text
         if self.text:
             tell(f"{name}: {self.text}")
         return self.text
@@ -257,18 +265,32 @@ class PastLimit:
             f"{steadier(self.method, float(np.max(np.abs(found.values))))}, or error control (rtol= in place of dt=)",
         )
 
+    def _of_orbit(self, probe: stepper.Run, step: Step) -> Finding | None:
+        """Words, where the run has left a closed orbit that the solution goes round."""
+        orbit = orbit_left(probe, self.start, self.run.y, step.t, step.h, self.run.k, self.run.nfev)
+        if orbit is None:
+            return None
+        return Finding(
+            0.0,
+            f"the solution through the start comes back to it after about {orbit.period:.4g}, and goes round so without end; the run ends "
+            f"beside that orbit, by {orbit.beside:.2g} times its width, as steps of {self.method.name} let undamped oscillations grow, "
+            f"however short they are: dt = {abs(step.h):g} is too long for {self.run.k} steps. "
+            f"{steadier(self.method, 2.0 * math.pi / orbit.period)}, or error control (rtol= in place of dt=)",
+        )
+
     # ---- saving -----------------------------------------------------------------------------------------------------------------------
 
     def pack(self) -> dict[str, Any] | None:
         """What a checkpoint keeps; None where nothing has been seen."""
-        if not (self.text or self.evaluations or self.watch.used):
+        self.moved |= self.watch.moved
+        if not (self.text or self.evaluations or self.watch.used or self.moved):
             return None
         mark = None if self.mark is None else [self.mark.t, self.mark.y.ravel().tolist(), self.mark.h]
         return {
             "state": self.watch.pack().tolist(), "text": self.text, "first": None if self.first is None else list(self.first), "mark": mark,
             "evaluations": self.evaluations, "spent": self.spent, "patience": self.patience, "inside": self.inside,
             "steep": self.steep, "bound": None if self.bound == math.inf else self.bound, "grown": self.grown,
-        }  # fmt: skip
+        } | ({"moved": True} if self.moved else {})  # fmt: skip
 
     def misfit(self, saved: Any) -> str:
         """Goes on with what `pack` gave; why it cannot have given that, or ""."""
@@ -281,9 +303,10 @@ class PastLimit:
     def _unpack(self, saved: Any) -> None:
         if saved is None:
             self.watch.begin()
+            self.watch.ask(1.0, 1)
             return
         names = {"state", "text", "first", "mark", "evaluations", "spent", "patience", "inside", "steep", "bound", "grown"}
-        if not isinstance(saved, dict) or set(saved) != names:
+        if not isinstance(saved, dict) or set(saved) - {"moved"} != names:
             raise ValueError(f"past: expected {', '.join(sorted(names))}, got {saved!r}")
         if not isinstance(saved["text"], str):
             raise TypeError(f"past: text: expected words, got {saved['text']!r}")
@@ -298,7 +321,7 @@ class PastLimit:
         self.watch.unpack(np.array(saved["state"], dtype=np.float64))
         self.evaluations, self.spent, self.patience, self.first, self.mark = evaluations, spent, patience, first, mark
         self.steep, self.bound, self.grown = steep, bound, grown
-        self.text, self.judge.inside = saved["text"], saved["inside"]
+        self.text, self.judge.inside, self.moved = saved["text"], saved["inside"], "moved" in saved
         if self.text:
             self.watch.stop()
 

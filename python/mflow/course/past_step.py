@@ -20,7 +20,9 @@ from mflow.stability import spectrum
 from mflow.stability.amplification import amplification
 from mflow.stability.limits import first_to_fail, stiff_method
 
-__all__ = ["EDGE", "SEEN", "Finding", "Judge", "Seen", "Step", "affordable", "edge_of", "finding_of", "has_limit", "look_back"]
+__all__ = [
+    "EDGE", "SEEN", "Finding", "Judge", "Seen", "Step", "affordable", "by_short_steps", "edge_of", "finding_of", "has_limit", "look_back",
+]  # fmt: skip
 
 EDGE = 0.9  # of the limit, at which a secant of the slopes counts: round a cycle of two steps it is the limit itself
 FLIP = 2.0  # the secant round a cycle of two Euler steps, which the first stages of some methods are, however far f is flat on both sides
@@ -97,7 +99,7 @@ class Judge:
         if text := end_words(probe.slope, t, y, h, most=OVER, width=abs(h)):
             return Finding(0.0, f"{text}. Steps of dt = {abs(h):g} go on from it, and what they return behind it means nothing")
         end, parts = probe.trial(h), int(min(max(3.0, math.ceil(steep)), COARSE))
-        z, way = _by_short_steps(probe, step, parts), [y + part * (end - y) for part in PARTS]
+        z, way = by_short_steps(probe, step, parts), [y + part * (end - y) for part in PARTS]
         if not np.all(np.isfinite(end)) or not self._is_apart(step, end, z, 0.5 * SLIGHT):
             return None
         at_start, on_way, at_end = (0.0, y), [*zip(PARTS, way, strict=True), (1.0, end)], [(0.5, 0.5 * (y + z)), (1.0, z)]
@@ -177,7 +179,7 @@ class Judge:
         way = t - step.t
         if not self.reaches(step, t):
             return False  # not known
-        z = _by_short_steps(probe, Step(step.t, step.y, way), max(4, math.ceil(0.5 * parts * abs(way / step.h))))
+        z = by_short_steps(probe, Step(step.t, step.y, way), max(4, math.ceil(0.5 * parts * abs(way / step.h))))
         return bool(np.all(np.isfinite(z))) and self._is_apart(step, y, z)
 
     def _is_apart(self, step: Step, end: Array, z: Array, share: float = 1.0) -> bool:
@@ -235,7 +237,7 @@ def _settled(probe: stepper.Run, step: Step, steep: float) -> tuple[Array, int]:
     modes are faster than so many parts follow, by implicit steps, of few components."""
     parts, before = int(min(max(4.0, math.ceil(steep)), COARSE)), np.full_like(step.y, math.nan)
     while True:
-        z = _by_short_steps(probe, step, parts)
+        z = by_short_steps(probe, step, parts)
         if np.all(np.abs(z - before) <= SETTLED * np.maximum(np.abs(z - step.y), SEEN * np.abs(z))):
             return z, parts
         if parts >= FINEST:
@@ -264,7 +266,7 @@ def _by_implicit_steps(probe: stepper.Run, step: Step) -> tuple[Array, int]:
     return ends[1], FINEST
 
 
-def _by_short_steps(probe: stepper.Run, step: Step, parts: int) -> Array:
+def by_short_steps(probe: stepper.Run, step: tuple[float, Array, float], parts: int) -> Array:
     """Where the classical rk4 leads in a step, in so many parts."""
     t, y, h = step
     d = h / parts

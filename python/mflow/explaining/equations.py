@@ -28,6 +28,7 @@ from mflow.explaining.report import Report, listed
 from mflow.integrate.ivp import solve_ivp
 from mflow.solvers.mass import Mass, mass_of
 from mflow.spectra import normality
+from mflow.spectra.growing import growing
 from mflow.stability import limits
 
 __all__ = ["explain_equation"]
@@ -159,7 +160,8 @@ def explain_equation(
 
 def _words_of_growth(path: PosednessPath, limiting: list[tuple[str, complex]]) -> str:
     """What the steps are that are limited by an eigenvalue with a positive real part, of (method's name, eigenvalue); or ""."""
-    grown = [(name, value) for name, value in limiting if value.real > 0.0]
+    by_themselves = growing(path.eigenvalues[np.isfinite(path.eigenvalues)])  # a real part of rounding is no growth
+    grown = [(name, value) for name, value in limiting if value in by_themselves]
     if not grown:
         return ""
     value = grown[0][1]

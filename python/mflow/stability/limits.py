@@ -22,7 +22,6 @@ from mflow.base.checks import (
     check_flags,
     check_number,
     complex_array,
-    length_of,
 )
 from mflow.base.methods import LETTERS, Method, as_method, takes_letters
 from mflow.base.telling import tell
@@ -39,7 +38,7 @@ from mflow.stability.amplification import (
     stability_values,
 )  # fmt: skip
 from mflow.stability.modes import limit_of_frequency, tangents
-from mflow.stability.structural import structure_modes
+from mflow.stability.structural import assembled, structure_modes
 
 if TYPE_CHECKING:
     from mflow.base._records import MethodOptions, StepLimitOptions
@@ -250,17 +249,10 @@ def _first_failure(unstable: Callable[[Array], NDArray[np.bool_]], most: float, 
 
 def _refuse_elsewheres(parameters: Mapping[str, Any]) -> None:
     """Raises TypeError for arguments of other functions that describe a problem."""
-    if "rayleigh" in parameters:
-        raise TypeError("rayleigh: it is no argument here; give damping=a * mass + b * stiffness, the matrix that (a, b) stand for")
     if "contacts" in parameters:
         raise TypeError(
             "contacts: it is no argument here; a spring of a contact counts where it is closed: add its stiffness to that of its degree of "
             'freedom, or let solve_dynamics(dt="auto") do it'
-        )
-    if "fixed" in parameters:
-        raise TypeError(
-            "fixed: it is no argument here; strike the rows and columns that are held: with free = np.setdiff1d(np.arange(n), fixed) give "
-            "stiffness=K[np.ix_(free, free)], with mass and damping likewise"
         )
     of_problem = [name for name in ("fun", "f", "y0", "t_span") if name in parameters]
     if of_problem:
@@ -281,6 +273,8 @@ def max_stable_dt(
     mass: Any = None,
     stiffness: Any = None,
     damping: Any = None,
+    rayleigh: Any = None,
+    fixed: Any = None,
     force: Callable[..., Any] | None = None,
     x0: ArrayLike | None = None,
     v0: ArrayLike | None = None,
@@ -313,7 +307,9 @@ def max_stable_dt(
         others up to 400. Beyond, or with matrices that are not symmetric, the result may be a bound from below, or an estimate; a warning
         says so then, and up to which step the limit may lie.
         Where the structure grows by itself, steps up to the limit make no more of it grow, and nothing more than 1.25 times as fast.
-    force, x0, v0 : callable and array_like (n,), n up to 1000
+    rayleigh, fixed : (a, b), and indices or a mask
+        As those of `mflow.solve_dynamics`: damping by a M + b K beside any other, and degrees of freedom that are held.
+    force, x0, v0 : callable and array_like of any shape, of n numbers, n up to 1000
         ``force(t, x, v)`` in place of stiffness and damping: these are its central differences at t = 0, x0 and v0 (at rest if not given),
         by 4 n calls. What damps is in it.
     n : int
@@ -368,7 +364,7 @@ def max_stable_dt(
     _refuse_elsewheres(parameters)
     method, stiffness, damping = _of_descent(method, parameters, curvature, stiffness, damping)
     if force is not None:
-        _refuse_beside_force(method, stiffness, damping)
+        _refuse_beside_force(method, {"stiffness": stiffness, "damping": damping, "rayleigh": rayleigh})
         stiffness, damping = tangents(force, x0, v0)
     elif x0 is not None or v0 is not None:
         raise ValueError("x0, v0: they are where force= is looked at, and there is none; omit them")
@@ -379,7 +375,9 @@ def max_stable_dt(
                 f"jac, eigenvalues: {method.name} steps M x'' = F: give stiffness= (and mass=, damping=), curvature= or force= in place "
                 "of jac and eigenvalues, which are those of y' = F(y)"
             )
-        n = max(length_of(a, name) for name, a in (("mass", mass), ("stiffness", stiffness), ("damping", damping))) or 1
+        if x0 is not None and len(shape := np.asarray(x0).shape) > 1 and np.shape(mass) in (shape, shape[:1]):
+            mass = np.repeat(np.ravel(mass), math.prod(shape) // np.size(mass))  # one for each number, or each entry of the first axis
+        n, mass, damping, stiffness = assembled(mass, damping, stiffness, fixed, rayleigh)
         modes = structure_modes(n, mass, damping, stiffness)
         limit, kind = modes.limit(method), modes.kind(method)
         if kind != "limit":
@@ -391,8 +389,8 @@ def max_stable_dt(
             text = f"the damping is no a M + b K of {n} degrees of freedom, and {text}"
             tell(f"max_stable_dt: {text}")
         return limit
-    if given:
-        raise ValueError(f"mass, stiffness, damping: expected a second-order method, got {method.name}; omit them")
+    if given or not (fixed is rayleigh is None):
+        raise ValueError(f"mass, stiffness, damping, rayleigh, fixed: expected a second-order method, got {method.name}; omit them")
     count = sum(a is not None for a in (jac, curvature, eigenvalues))
     if count != 1:
         raise ValueError(f"jac, curvature, eigenvalues: expected exactly one of these arguments, got {count or 'none'} of them")
@@ -455,14 +453,13 @@ def _of_descent(
     return as_method(method, rest), check_number(curvature, "curvature", low=0.0), friction
 
 
-def _refuse_beside_force(method: Method, stiffness: Any, damping: Any) -> None:
+def _refuse_beside_force(method: Method, others: dict[str, Any]) -> None:
     """ValueError for what does not go with force=."""
     if "second_order" not in method.flags:
         raise ValueError(f"force: expected a second-order method, got {method.name}; for y' = F(y) give jac=")
-    if stiffness is not None or damping is not None:
-        beside = "stiffness" if stiffness is not None else "damping"
+    if beside := [name for name, value in others.items() if value is not None]:
         raise ValueError(
-            f"{beside}: expected none beside force=, which holds all that acts on the masses; put stiffness and damping into force, as "
+            f"{beside[0]}: expected none beside force=, which holds all that acts on the masses; put stiffness and damping into force, as "
             "force=lambda t, x, v: force(t, x, v) - K @ x - C @ v"
         )
 

@@ -352,22 +352,23 @@ def tangents(force: Any, x0: Any, v0: Any) -> tuple[Array, Array]:
         raise ValueError("x0: expected the positions at which force is looked at, got None")
     x = check_start(x0, "x0")
     v = np.zeros(x.shape) if v0 is None else check_start(v0, "v0")
-    if x.ndim != 1 or v.shape != x.shape or not 0 < x.size <= MOST_DIFFERENCED:
-        raise ValueError(f"x0, v0: expected arrays of shape (n,), n from 1 to {MOST_DIFFERENCED}, got shapes {x.shape} and {v.shape}")
+    if x.ndim == 0 or v.shape != x.shape or not 0 < x.size <= MOST_DIFFERENCED:
+        size = f"of 1 to {MOST_DIFFERENCED} numbers"
+        raise ValueError(f"x0, v0: expected arrays of one shape, {size}, got shapes {x.shape} and {v.shape}")
 
     def along(of: int, j: int, length: float) -> Array:
         ends = []
         for sign in (1.0, -1.0):
             state = [x.copy(), v.copy()]
-            state[of][j] += sign * length
-            ends.append((state[of][j], real_array(force(0.0, *state), "force")))
+            state[of].flat[j] += sign * length
+            ends.append((state[of].flat[j], real_array(force(0.0, *state), "force")))
         (up, above), (down, below) = ends
         if above.shape != x.shape or not (np.all(np.isfinite(above)) and np.all(np.isfinite(below))):
             raise ValueError(f"force: expected finite numbers of shape {x.shape} near x0 and v0, got others, of shape {above.shape}")
-        return np.asarray((below - above) / (up - down))
+        return np.asarray((below - above) / (up - down)).ravel()
 
     def slopes(of: int) -> Array:
-        sizes = np.abs((x, v)[of])
+        sizes = np.abs((x, v)[of]).ravel()
         sizes[sizes == 0.0] = min(1.0, float(np.max(sizes)))  # the size of the others, where it is below 1
         lengths = [_length_of(functools.partial(along, of, j), float(size)) for j, size in enumerate(sizes)]
         return np.stack([along(of, j, length) for j, length in enumerate(lengths)], axis=1)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array
+from mflow.base.tables import Readable, Table
 
 __all__ = ["Oscillation", "ParameterRegion", "StabilityRegion"]
 
@@ -58,7 +59,7 @@ class ParameterRegion:
 
 
 @dataclass(frozen=True, eq=False)
-class Oscillation:
+class Oscillation(Readable):
     """Dissipation and dispersion of a method on x'' = -omega^2 x - 2 zeta omega x': `mflow.oscillation`.
 
     method : Method. zeta : float, the damping ratio of the oscillator. omega_dt : float64 array (m,).
@@ -77,3 +78,9 @@ class Oscillation:
     period_error: Array
     damping_ratio: Array
     algorithmic_damping: Array
+
+    def _parts(self) -> list[str | Table]:
+        names = ("omega_dt", "spectral_radius", "amplitude", "period_error", "damping_ratio", "algorithmic_damping")
+        rows = np.stack([getattr(self, name) for name in names], axis=1)
+        heads = [name.replace("_", " ") for name in names]
+        return [f"{self.method.name}, zeta = {self.zeta:g}", Table(heads, [[f"{value:.6g}" for value in row] for row in rows])]

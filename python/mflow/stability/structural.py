@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ from mflow_core.dynamics import matrices, structure
 from mflow_core.stepping import probe, stepper
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_vector, length_of
 from mflow.base.extras import need
 from mflow.base.methods import Method
 from mflow.base.pace import interruptible, pieces
@@ -27,7 +28,7 @@ from mflow.spectra import definite, krylov
 from mflow.stability.criterion import criterion_of
 from mflow.stability.modes import EXACT, START, STILL, Growing, GrowingModes, Modes, top_eigenvalue
 
-__all__ = ["may_grow", "outer_bound", "structure_modes"]
+__all__ = ["assembled", "may_grow", "outer_bound", "structure_modes"]
 
 SMALL = 400
 DENSE = 200  # all eigenvalues of steps with several forces are computed, where the damping couples the modes; of others, up to `SMALL`
@@ -86,6 +87,43 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
     if n > SMALL:
         k = k[-1] * np.append(np.geomspace(1e-8, 1.0, 65), 0.0)
     return _of_modes(k, a + b * k)
+
+
+def assembled(mass: Any, damping: Any, stiffness: Any, fixed: Any, rayleigh: Any) -> tuple[int, Any, Any, Any]:
+    """(n, M, C, K) of what moves, with the damping a M + b K beside any other. fixed, rayleigh : as those of `solve_dynamics`; or None."""
+    n = max(length_of(A, name) for name, A in (("mass", mass), ("stiffness", stiffness), ("damping", damping))) or 1
+    if fixed is rayleigh is None:
+        return n, mass, damping, stiffness
+    M: Any = matrices.checked_matrix(np.ones(n) if mass is None else mass, "mass", n)
+    C, K = (None if A is None else matrices.checked_matrix(A, name, n) for A, name in ((damping, "damping"), (stiffness, "stiffness")))
+    if rayleigh is not None:
+        a, b = check_vector(rayleigh, "rayleigh", 2)
+        if b and K is None:
+            raise ValueError(f"rayleigh: expected b = 0 without a stiffness, which b multiplies, got ({a:g}, {b:g})")
+        terms = [(a, M), (b, K), (1.0, C)]
+        C = _sum([factor * A for factor, A in terms if A is not None])
+    if fixed is None:
+        return n, M, C, K
+    index = np.asarray(list(fixed) if isinstance(fixed, dict) else fixed)
+    index = np.flatnonzero(index) if index.dtype == bool and index.size == n else np.atleast_1d(index)
+    if index.size and (index.dtype.kind not in "iu" or index.ndim != 1 or index.min() < -n or index.max() >= n):
+        raise ValueError(f"fixed: expected indices of degrees of freedom from 0 to {n - 1}, or a mask of {n} of True and False")
+    free = np.delete(np.arange(n), index.astype(np.intp))
+    if not free.size:
+        raise ValueError(f"fixed: expected degrees of freedom that leave some to move, got all {n}")
+    from mflow.spectra.condensed import part
+
+    return free.size, part(M, free), part(C, free), part(K, free)
+
+
+def _sum(terms: list[Any]) -> Any:
+    """Of diagonals and matrices."""
+    if all(A.ndim == 1 for A in terms):
+        return sum(terms)
+    if not any(hasattr(A, "tocsr") for A in terms):
+        return sum(np.diag(A) if A.ndim == 1 else A for A in terms)
+    sparse = need("scipy.sparse", "a sparse matrix")
+    return functools.reduce(operator.add, [sparse.csr_array(sparse.diags_array(A) if A.ndim == 1 else A) for A in terms])
 
 
 def _with_mass(n: int, M: Any, C: Any, K: Any) -> tuple[Any, Any, Any]:
@@ -157,9 +195,6 @@ def _of_modes(k: Array, c: Array) -> Modes:
     rest, grown = _outermost(k[~growing], c[~growing]), np.flatnonzero(growing)
     if not grown.size:
         return rest
-    if grown.size > SMALL:
-        order = np.argsort(np.sqrt(np.abs(k[grown])) + np.abs(c[grown]), kind="stable")
-        grown = grown[order[np.linspace(0, grown.size - 1, SMALL).astype(np.intp)]]
     return GrowingModes(rest, k[grown], c[grown])
 
 
