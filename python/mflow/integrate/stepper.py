@@ -457,6 +457,15 @@ class Stepper(Kept):
         self._clear()
         take_steps(self._run, self._stops, self._settle, left, h)
 
+    def _steps_to(self, end: float, dt: float) -> None:
+        """`advance_to` in steps of dt."""
+        if self._controlled:
+            raise self._not_of_dt()
+        h = check_number(dt, "dt")
+        check_count(self.t, end, h)
+        self._clear()
+        take_steps_to(self._run, self._stops, self._settle, end, h)
+
     def _not_of_dt(self) -> TypeError:
         """Error control chooses the steps."""
         return TypeError("dt: this stepper is under error control (rtol, atol): call step() or advance_to(t)")
@@ -481,12 +490,7 @@ class Stepper(Kept):
         """
         end = check_number(t, "t")
         if dt is not None:
-            if self._controlled:
-                raise self._not_of_dt()
-            h = check_number(dt, "dt")
-            check_count(self.t, end, h)
-            self._clear()
-            take_steps_to(self._run, self._stops, self._settle, end, h)
+            self._steps_to(end, dt)
             return
         if (end - self.t) * self._call["direction"] < 0:
             raise ValueError(

@@ -234,8 +234,13 @@ HALVES = {  # seconds: of uranium 238 down to polonium 210, and the part from ra
 
 @pytest.mark.parametrize(
     ("method", "chain", "rtol", "atol"),
-    [("radau5", "uranium", 1e-5, 1e-25), ("esdirk43", "uranium", 1e-8, 1e-25), ("rodas5p", "uranium", 1e-5, 0.0), ("bdf", "radium", 1e-3, 0.0)],
-)  # fmt: skip
+    [
+        ("radau5", "uranium", 1e-5, 1e-25),
+        ("esdirk43", "uranium", 1e-8, 1e-25),
+        ("rodas5p", "uranium", 1e-5, 0.0),
+        ("bdf", "radium", 1e-3, 0.0),
+    ],
+)
 def test_a_right_one_whose_changes_are_lost_in_rounding_is_not_doubted(method: str, chain: str, rtol: float, atol: float) -> None:
     """Nuclides that decay as fast as they are made: rates of 20 decades, and the rest of large terms is rounding."""
     rates = math.log(2.0) / np.array(HALVES[chain])

@@ -94,8 +94,8 @@ def test_a_singular_pencil_is_seen_where_null_spaces_are_rounded(form: Any, jac:
 @pytest.mark.parametrize(("error", "passes"), [(ValueError, False), (RuntimeError, True)])
 @pytest.mark.parametrize("method", ["radau5", "rodas5p"])
 def test_a_jac_that_raises_beside_the_end_of_a_run_loses_no_result(method: str, error: type[Exception], passes: bool) -> None:
-    """x' = -1, 0 = z^2 - x ends at t = 1. z < -.005, where `error` says that there is no value or is another, is asked for by the look for a
-    fold alone: what is no answer comes through, with the whole run."""
+    """x' = -1, 0 = z^2 - x ends at t = 1. z < -.005 is asked for by the look for a fold alone: a ValueError says that there is no value,
+    another error comes through, with the whole run."""
 
     def jac(t: float, y: np.ndarray) -> Any:
         if y[1] < -0.005:
