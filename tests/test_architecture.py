@@ -202,7 +202,7 @@ def test_no_public_name_is_both_a_module_and_something_else():
 
 
 # Modules of the project that a statement may load, of some 400: as many as it did when this was written.
-# Rows, legs, what is asked of a run and runs of a few steps are five modules of the core's stepping in place of two.
+# A stepper's six latest were parts of others: rows, legs.handover, watch.asked, short and short.runs of the core, and steps_of_dt.
 # All but the first two load the core's solvers: overstated and resumed, of solvers/stages, are two of their modules.
 LOADED = {
     "import mflow": 3,

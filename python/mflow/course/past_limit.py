@@ -18,6 +18,7 @@ from mflow_core.stepping.watch import past
 
 from mflow.base.checks import Array, check_whole
 from mflow.base.methods import Method
+from mflow.base.pace import MANY
 from mflow.base.telling import tell
 from mflow.course.past_step import Finding, Judge, Step, affordable, edge_of, finding_of, has_limit
 from mflow.course.past_swing import may_leave, orbit_left
@@ -30,7 +31,6 @@ RARER_IN_TIME = 2  # times as many looks are due a measurement, after one that w
 GROWN = 100.0  # a state that has grown by this is due a measurement, by its square the next time, and so on
 HUGE = 1e150  # whose square is finite
 RARER, STEEPER = 4, 1.4  # times as many looks are due a measurement, after each one that finds nothing, or one that is so much steeper
-MANY = 2**62  # of looks, and of evaluations
 WAIT = 4  # steps from a measurement that finds something to the next look
 AXIS = 0.9  # of the limit on the real axis: methods whose limit for oscillations is lower have next to none
 TWICE, TENFOLD = 2.0, 10.0  # a state that has grown by this in many steps, in few, may have done so by what they do to an oscillation

@@ -3,88 +3,53 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mflow.base.checks import check_number, check_whole
-from mflow.base.pace import MANY, Pace
-from mflow.course.agenda import check_count, count_steps
-from mflow.solvers.jacobian_doubt import tell_of_overstated
+from mflow.base.pace import Pace
+from mflow.course.agenda import count_steps
 
-__all__ = ["StepsOfDt"]
+if TYPE_CHECKING:
+    from mflow.course.stops import Stops
+
+__all__ = ["take_steps", "take_steps_to"]
+
+Settle = Callable[[int, float], None]  # what the status of steps of this size means to the stepper; it may raise
 
 
-class StepsOfDt:
-    """What `mflow.Stepper` does where it is given dt."""
+def take_steps(run: Any, stops: Stops | None, settle: Settle, steps: int, h: float) -> None:
+    """`steps` steps of h, or those up to a terminal event. run : of the core."""
+    pace = Pace()
+    while steps and (stops is None or stops.reason is None):
+        count, before, (dt, k, t) = pace.take(steps), int(run.k), run.grid
+        start = (t, k) if dt == h else (float(run.t), before)  # of the count of steps of h
+        status = run.fixed(count, dt=h) if stops is None else stops.fixed(run, count, h)
+        steps -= int(run.k) - before
+        pace.done()
+        settle(int(status), h)
+        if stops is not None and stops.acted:
+            _finish_step(run, stops, settle, stops.end_of_step(run, start[0] + (int(run.k) - start[1]) * h, h))
 
-    _run: Any
-    _stops: Any
-    _controlled: bool
-    _jac_open: bool
-    _clear: Any
-    _settle: Any
 
-    if TYPE_CHECKING:
+def _finish_step(run: Any, stops: Stops, settle: Settle, end: float) -> None:
+    """The rest of a step in which an event has acted; others may act in it."""
+    while stops.acted and stops.reason is None and run.t != end:
+        settle(stops.last(run, end, h := end - float(run.t)), h)
 
-        @property
-        def t(self) -> float:
-            """Time of the state."""
 
-        @property
-        def k(self) -> int:
-            """Steps taken."""
-
-        @property
-        def reason(self) -> str | None:
-            """Why the last call ended early, or None."""
-
-    def advance(self, steps: int, dt: float) -> None:
-        """``steps`` steps of dt as `step` takes them, or those up to a terminal event, in one loop without
-        Python where fun is compiled. Errors as `step`."""
-        if self._controlled:
-            raise TypeError("dt: this stepper is under error control (rtol, atol): call step() or advance_to(t)")
-        left = check_whole(steps, "steps", 0, MANY - 1)
-        h = check_number(dt, "dt")
-        if left == 1 and self._stops is None:
-            while (status := self._run.fixed(1, dt=h)) != 0:
-                self._settle(status, h)
-            self._jac_open = self._jac_open and not tell_of_overstated(self._run.equations, "Stepper")
-            return
-        pace = Pace()
-        self._clear()
-        while left and self.reason is None:
-            count, before, (dt, k, t) = pace.take(left), self.k, self._run.grid
-            start = (t, k) if dt == h else (self.t, before)  # of the count of steps of h
-            status = self._run.fixed(count, dt=h) if self._stops is None else self._stops.fixed(self._run, count, h)
-            left -= self.k - before
-            pace.done()
-            self._settle(int(status), h)
-            if self._stops is not None and self._stops.acted:
-                self._finish_step(self._stops.end_of_step(self._run, start[0] + (self.k - start[1]) * h, h))
-
-    def _finish_step(self, end: float) -> None:
-        """The rest of a step in which an event has acted; others may act in it."""
-        assert self._stops is not None
-        while self._stops.acted and self.reason is None and self.t != end:
-            self._settle(self._stops.last(self._run, end, h := end - self.t), h)
-
-    def _steps_to(self, end: float, dt: float) -> None:
-        """`advance_to` in steps of dt."""
-        if self._controlled:
-            raise TypeError("dt: this stepper is under error control (rtol, atol): call step() or advance_to(t)")
-        h = check_number(dt, "dt")
-        check_count(self.t, end, h)
-        pace = Pace()
-        self._clear()
-        while self.t != end and self.reason is None:
-            goal, rows = end, None
-            if self._stops is not None:
-                status, ahead = self._stops.ahead(self._run, h)
-                self._settle(status, h)
-                goal, rows = min(end, ahead, key=lambda one: abs(one - self.t)), self._stops.rows
-            left = count_steps(self.t, goal, h)
-            count = pace.take(left)
-            status = int(self._run.fixed(count, goal if count == left else math.nan, dt=h, rows=rows))
-            pace.done()
-            self._settle(status, h)
-            if self._stops is not None:
-                self._settle(self._stops.arrive(self._run, math.copysign(1.0, h)), h)
+def take_steps_to(run: Any, stops: Stops | None, settle: Settle, end: float, h: float) -> None:
+    """Steps of h until exactly `end`, or a terminal event; they land on breaks and doses, and are counted from there."""
+    pace = Pace()
+    while run.t != end and (stops is None or stops.reason is None):
+        goal, rows = end, None
+        if stops is not None:
+            status, ahead = stops.ahead(run, h)
+            settle(status, h)
+            goal, rows = min(end, ahead, key=lambda one: abs(one - float(run.t))), stops.rows
+        left = count_steps(float(run.t), goal, h)
+        count = pace.take(left)
+        status = int(run.fixed(count, goal if count == left else math.nan, dt=h, rows=rows))
+        pace.done()
+        settle(status, h)
+        if stops is not None:
+            settle(stops.arrive(run, math.copysign(1.0, h)), h)

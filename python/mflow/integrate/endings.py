@@ -32,7 +32,7 @@ from mflow.solvers.jacobian_doubt import mismatch, names_of, stalled, unsolved
 from mflow.spectra.krylov import random_vector
 from mflow.stability.amplification import measured_radius
 from mflow.stability.limits import explain_step, stability_limit, stiff_method
-from mflow.walls.jumps import OFF, end_words, sliding_words, slope_or_nan
+from mflow.walls.jumps import end_words, sliding_words, slope_or_nan, width_of
 
 __all__ = [
     "Ending",
@@ -172,7 +172,7 @@ class Ending:
         end = blow_up_time(self._slope, run.t, y, self.t0, h, self.start, finite)
         if end is None:
             return None
-        width = max(AGREE * abs(end - run.t), OFF * self.rtol * abs(run.t - self.t0))
+        width = max(AGREE * abs(end - run.t), width_of(self.rtol, run.t, self.t0))
         return "diverged", (
             f"the solution runs off in finite time, near t = {about(end, width)} {self.where}: the largest component is {_size(y):.3g}, "
             f"the largest slope {_size(self._slope(run.t, y)):.3g}, and steps have shrunk to {abs(h):.3g}"
@@ -302,7 +302,7 @@ class Ending:
         h = max(h, 1e-9 * max(_size(y), 1e-300) / speed)
         h = math.copysign(h, run.h if self.mode == "adaptive" else self.step)
         words = sliding_words(self._slope, run.t, y, h, most) or end_words(
-            self._slope, run.t, y, h, width=OFF * self.rtol * abs(run.t - self.t0)
+            self._slope, run.t, y, h, width=width_of(self.rtol, run.t, self.t0)
         )
         if not words and math.isinf(most):
             from mflow.walls.leapt import passing_words  # seldom needed

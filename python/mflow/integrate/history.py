@@ -19,7 +19,7 @@ from mflow_core.stepping.short import runs
 
 from mflow.base.checks import Array, as_tuple, check_whole
 from mflow.base.methods import Method
-from mflow.base.pace import joined
+from mflow.base.pace import MANY, joined
 from mflow.base.result import IVPResult, Origin, attach, keep_origin, last_axis, pending
 from mflow.base.telling import counted
 from mflow.integrate import control, endings
@@ -134,7 +134,7 @@ class History:
         except (MemoryError, ValueError):
             fix = "keep fewer, with save_every=, t_eval= or save='last'"
             raise MemoryError(f"no memory for {rows} states of {self.start.size} numbers: {fix}") from None
-        self.rows = self._rows(min(self.every, 2**62))
+        self.rows = self._rows(min(self.every, MANY))
 
     @property
     def at_end(self) -> bool:

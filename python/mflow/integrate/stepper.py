@@ -11,12 +11,13 @@ from mflow_core.problems import problem
 from mflow_core.stepping import stepper as core
 from mflow_core.stepping.last_step import LastStep
 
-from mflow.base.checks import Array, any_given, as_tuple, check_number, check_start
+from mflow.base.checks import Array, any_given, as_tuple, check_number, check_start, check_whole
 from mflow.base.methods import AUTO, Method, as_method, asks_for_auto
 from mflow.base.pace import Pace
 from mflow.base.telling import tell, tell_of_order
+from mflow.course.agenda import check_count
 from mflow.course.on_the_way import OnTheWay
-from mflow.course.steps_of_dt import StepsOfDt
+from mflow.course.steps_of_dt import take_steps, take_steps_to
 from mflow.course.stops import Met, Stops, check_actions
 from mflow.integrate import control
 from mflow.integrate.curvature import StiffnessWarning, give_radius, past_limit_of, stable_end
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Stepper"]
 
 
-class Stepper(StepsOfDt, Kept):
+class Stepper(Kept):
     """A method on y' = fun(t, y), or of second order on x'' = accel(t, x, v), stepped by its owner.
 
     ``Stepper(method, fun, y0, t0=0.0, ...)``, with a second-order method ``Stepper(method, accel, x0, v0, t0=0.0, ...)``, with an
@@ -440,6 +441,34 @@ class Stepper(StepsOfDt, Kept):
             self._go(math.copysign(math.inf, self._call["direction"]), 1, "step")
         else:
             self.advance(1, dt)
+
+    def advance(self, steps: int, dt: float) -> None:
+        """``steps`` steps of dt as `step` takes them, or those up to a terminal event, in one loop without
+        Python where fun is compiled. Errors as `step`."""
+        if self._controlled:
+            raise self._not_of_dt()
+        left = check_whole(steps, "steps", 0, control.MANY - 1)
+        h = check_number(dt, "dt")
+        if left == 1 and self._stops is None:
+            while (status := self._run.fixed(1, dt=h)) != 0:
+                self._settle(status, h)
+            self._jac_open = self._jac_open and not tell_of_overstated(self._run.equations, "Stepper")
+            return
+        self._clear()
+        take_steps(self._run, self._stops, self._settle, left, h)
+
+    def _steps_to(self, end: float, dt: float) -> None:
+        """`advance_to` in steps of dt."""
+        if self._controlled:
+            raise self._not_of_dt()
+        h = check_number(dt, "dt")
+        check_count(self.t, end, h)
+        self._clear()
+        take_steps_to(self._run, self._stops, self._settle, end, h)
+
+    def _not_of_dt(self) -> TypeError:
+        """Error control chooses the steps."""
+        return TypeError("dt: this stepper is under error control (rtol, atol): call step() or advance_to(t)")
 
     def _clear(self) -> None:
         """A call begins."""

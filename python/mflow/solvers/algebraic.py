@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_choice, check_flags, check_whole, shown
 from mflow.base.methods import Method
+from mflow.base.result import attach
 from mflow.solvers.consistent import Found, consistent_start, fold_words, lost_to_rounding
 from mflow.solvers.mass import Mass, MovingMass, mass_of
 
@@ -22,7 +22,6 @@ __all__ = ["Algebraic", "algebraic_of", "rank_words"]
 
 CONSISTENT = ("project", "check")
 NO_WAY = 1e-9  # of t: a last step behind which the equations are not solved anew
-ANEW = "once on the way", "at {} places on the way"
 
 
 def algebraic_of(
@@ -62,9 +61,12 @@ class Algebraic:
         self.mass, self.consistent, self.exclude = mass, consistent, exclude
         self.found = Found(np.zeros(0), "")
         self.nfev = self.njev = 0
-        self._lost: Callable[[], Array]
-        self._start: Callable[..., Array]  # of another time and state
-        self._folds: Callable[[float, Array], str]
+        self.size = np.ones(mass.n)  # what is small for each component
+        self._equation: Problem
+        self._jac: Any
+        self._args: tuple[Any, ...] = ()
+        self._t0 = math.nan  # of the last start
+        self._shape: tuple[int, ...] = (mass.n,)
         self.sign = 0.0  # of det(U' J V) where the equations were last solved
         self.spent = 0, 0  # of these, behind jumps
         self.anew = 0  # how often the equations were solved anew on the way
@@ -74,35 +76,37 @@ class Algebraic:
         """For `mflow.nonlinear.make_solver`."""
         return {"mass": self.mass, "exclude_algebraic": self.exclude}
 
-    def start(
-        self, equation: Problem, t0: float, start: Array, jac: Any, args: tuple[Any, ...], size: Array, how: str | None = None
-    ) -> Array:  # fmt: skip
-        """The start that is taken. size: what is small for each component. how : `consistent`, if it is another. ValueError where there is
-        none."""
-        asked = self._asked(equation, t0, start.shape, jac, args)
-        self.found = consistent_start(asked[0], t0, start.ravel(), *asked[1:], how or self.consistent, size)
-        self.sign = self.found.sign
-        self._lost = partial(lost_to_rounding, asked[0], t0, self.found.y, *asked[1:], size)
-        self._start = partial(self.start, equation, jac=jac, args=args, size=size)
-        self._folds = lambda t, y: fold_words(*self._asked(equation, t, start.shape, jac, args), y, self.found, size)
+    def start(self, equation: Problem, t0: float, start: Array, jac: Any, args: tuple[Any, ...], size: Array) -> Array:
+        """The start of a run that is taken. size: what is small for each component. ValueError where there is none."""
+        self._equation, self._jac, self._args, self.size = equation, jac, args, size
+        self._t0, self._shape = t0, start.shape
+        self.found = self._found(t0, start, self.consistent)
         return np.ascontiguousarray(self.found.y.reshape(start.shape))
 
-    def _asked(
-        self, equation: Problem, t: float, shape: tuple[int, ...], jac: Any, args: tuple[Any, ...]
-    ) -> tuple[Mass, Callable[[Array], Array], Callable[[Array], Any] | None]:
+    def _found(self, t: float, y: Array, how: str) -> Found:
+        """The state at t that is taken for this one. ValueError where there is none."""
+        mass, slope, jacobian = self._asked(t, y.shape)
+        found = consistent_start(mass, t, y.ravel(), slope, jacobian, how, self.size)
+        self.sign = found.sign
+        return found
+
+    def _asked(self, t: float, shape: tuple[int, ...]) -> tuple[Mass, Callable[[Array], Array], Callable[[Array], Any] | None]:
         """M, f and J at this time."""
-        asked = stepper.Run(registry.find("euler"), equation, np.zeros(shape), t)
+        asked = stepper.Run(registry.find("euler"), self._equation, np.zeros(shape), t)
 
         def slope(y: Array) -> Array:
             self.nfev += 1
             out: Array = asked.slope(t, y.reshape(shape)).ravel()
             return out
 
-        return self.mass.at(t), slope, self._jacobian(equation, t, shape, jac, args)
+        return self.mass.at(t), slope, self._jacobian(t, shape)
 
     def rounding(self) -> Array:
         """What rounding leaves open of each component where the run begins."""
-        return self._lost() if self.mass.n_algebraic else np.zeros(self.mass.n)
+        if not self.mass.n_algebraic:
+            return np.zeros(self.mass.n)
+        mass, slope, jacobian = self._asked(self._t0, self._shape)
+        return lost_to_rounding(mass, self._t0, self.found.y, slope, jacobian, self.size)
 
     def check_jumps(self, places: Sequence[tuple[int, ...]], shape: tuple[int, ...], acts: bool) -> None:
         """Whether the state may jump as it is asked to. places: indices of the components that doses move; acts: an event moves the state.
@@ -131,12 +135,12 @@ class Algebraic:
             self.mass.side = low, high
 
     def behind(self, t: float, y: Array, how: str | None = None) -> Array:
-        """The state that is taken where the equation or the state has jumped; what was found at the start stays. how : as of `start`."""
-        found, before = self.found, (self.nfev, self.njev)
+        """The state that is taken where the equation or the state has jumped. how : `consistent`, if it is another. ValueError where there
+        is none."""
+        before = self.nfev, self.njev
         try:
-            return self._start(t0=t, start=y, how=how)
+            return np.ascontiguousarray(self._found(t, y, how or self.consistent).y.reshape(y.shape))
         finally:
-            self.found = found
             self.spent = self.spent[0] + self.nfev - before[0], self.spent[1] + self.njev - before[1]
 
     def solved_anew(self, run: stepper.Run) -> Array | None:
@@ -144,8 +148,8 @@ class Algebraic:
 
         Steps keep the equations to within the tolerances. Where they are steep, as those of diodes, that is far: no Newton iteration may
         begin there, and the error of the state is the error of every step from it, however short. Where steps have led over a fold or a
-        pole of the equations, det(U' J V) has another sign, and what is found is on another branch. Steps that have become shorter and
-        shorter come to a pole.
+        pole of the equations, det(U' J V) has another sign, and what is found is on another branch; where no sign is known it may be. Steps
+        that have become shorter and shorter come to a pole.
         """
         from mflow_core.stepping.watch.asked import poles_are_looked_for  # not loaded until there is a run
 
@@ -157,7 +161,7 @@ class Algebraic:
                 state = self.behind(run.t, y, "project")
         except ValueError:  # there is no such state near y: the run ends, for its own reason
             return None
-        if np.array_equal(state, y) or self.sign * sign < 0.0:
+        if np.array_equal(state, y) or not self.sign * sign > 0.0:
             self.sign = sign
             return None
         self.anew += 1
@@ -174,10 +178,9 @@ class Algebraic:
         self.anew = check_whole(saved[2] if len(saved) > 2 else 0, "behind: solved anew", 0)
         self.nfev, self.njev = self.nfev + self.spent[0], self.njev + self.spent[1]
 
-    def _jacobian(
-        self, equation: Problem, t0: float, shape: tuple[int, ...], jac: Any, args: tuple[Any, ...]
-    ) -> Callable[[Array], Any] | None:
-        """J at (t0, y): sparse where the user's is."""
+    def _jacobian(self, t: float, shape: tuple[int, ...]) -> Callable[[Array], Any] | None:
+        """J at (t, y): sparse where the user's is."""
+        equation, jac = self._equation, self._jac
         if jac is None:
             return None
 
@@ -188,27 +191,42 @@ class Algebraic:
             if callable(jac) and not equation.jac_is_compiled and self.mass.n_algebraic > 0:
                 y = y.reshape(shape)
                 y.flags.writeable = False
-                given = jac(t0, y, *args)
+                given = jac(t, y, *self._args)
                 if hasattr(given, "tocsc"):
                     return check_sparse(given, "jac")
                 self.njev += 1  # called again, by what knows its forms
-            return equation.jacobian(t0, y)
+            return equation.jacobian(t, y)
 
         return at
 
     def tell(self, result: Any) -> Any:
-        """Adds to a result what the start was, and the evaluations that it took."""
+        """Adds to a result what the start was, and the evaluations that it took. What functions raise in the look for a fold comes through,
+        with the result, but what says that they have no value there."""
         result.y0 = self.found.y.reshape(np.shape(result.y)[:-1])
         if self.found.words:
             result.message += f"; {self.found.words}"
         if self.mass.n_algebraic and result.reason in {"solve_failed", "step_too_small"}:
             before = self.nfev, self.njev
-            with np.errstate(all="ignore"):
-                result.message += self._folds(float(result.t[-1]), result.y[..., -1].ravel())
-            result.ncheck += self.nfev - before[0]
-            self.nfev, self.njev = before
+            try:
+                result.message += self._fold_words(float(result.t[-1]), result.y[..., -1])
+            except BaseException as error:
+                note = "in mflow.solve_ivp, beside the end of a run; .partial_result holds all of it"
+                attach(error, lambda: self._counted(result, before), note)
+                raise
+            return self._counted(result, before)
+        return self._counted(result, (self.nfev, self.njev))
+
+    def _fold_words(self, t: float, y: Array) -> str:
+        mass, slope, jacobian = self._asked(t, y.shape)
+        return fold_words(mass, slope, jacobian, y.ravel(), self.found, self.size)
+
+    def _counted(self, result: Any, before: tuple[int, int]) -> Any:
+        """The result with the evaluations up to `before`, which are the run's, and those beside it."""
         if self.anew:
-            result.message += f"; the algebraic equations were solved anew {ANEW[self.anew > 1].format(self.anew)}, where no step went on"
-        result.nfev += self.nfev
-        result.njev += self.njev
+            places = "once" if self.anew == 1 else f"at {self.anew} places"
+            result.message += f"; the algebraic equations were solved anew {places} on the way, where no step went on"
+        result.ncheck += self.nfev - before[0]
+        result.nfev += before[0]
+        result.njev += before[1]
+        self.nfev, self.njev = before
         return result

@@ -11,6 +11,7 @@ import numpy as np
 from mflow.base.checks import Array
 from mflow.base.extras import need
 from mflow.base.pace import interruptible
+from mflow.derivatives.differences import tried
 from mflow.solvers.mass import Mass
 
 __all__ = ["Found", "consistent_start", "fold_words", "lost_to_rounding"]
@@ -39,8 +40,6 @@ class Found(NamedTuple):
 
 class _Equations:
     """g(y) = U' f(t0, y) with its derivative along V: U' J V."""
-
-    sign = 0.0  # of its determinant where it was last solved with; 0: not known
 
     def __init__(
         self, mass: Mass, t0: float, y0: Array, slope: Callable[[Array], Array], jacobian: Callable[[Array], Any] | None, size: Array
@@ -137,7 +136,7 @@ def consistent_start(
         raise ValueError(f"y0: expected a start where fun is finite, got {f[where]} in component {where} at t = {t0:g}")
     if not mass.n_algebraic:
         return Found(y0, "")
-    solve = _solver_of(equations, y0)
+    solve, sign = _solver_of(equations, y0)
     first = mass.right.back(solve(-mass.left.times(f)))
     if how == "check":
         off = math.sqrt(float(np.mean((first / size) ** 2)))
@@ -147,13 +146,13 @@ def consistent_start(
                 f"y0: expected a start that satisfies the algebraic equations, got one that would have to move by {first[where]:.3g} in "
                 f'component {where}, {off:.3g} times the tolerances; correct it, or pass consistent="project"'
             )
-        return Found(y0, "", equations.sign)
+        return Found(y0, "", sign)
     if np.all(np.abs(first) <= ROUNDING * np.max(np.abs(y0), initial=0.0)):
-        return Found(y0, "", equations.sign)
-    y = _project(equations, y0, solve)
+        return Found(y0, "", sign)
+    y, sign = _project(equations, y0, solve, sign)
     where = int(np.argmax(np.abs(y - y0) / size))
     words = f"the start moved by {y[where] - y0[where]:.3g} in component {where} to satisfy the algebraic equations"
-    return Found(y, words, equations.sign)
+    return Found(y, words, sign)
 
 
 def lost_to_rounding(
@@ -177,7 +176,7 @@ def lost_to_rounding(
     equations = _Equations(mass, t0, y, slope, jacobian, size)
     rng = np.random.default_rng(0)
     share = ROOT_EPS * rng.uniform(0.5, 1.5, y.size) * rng.choice([-1.0, 1.0], y.size)
-    lost = mass.right.back(_solver_of(equations, y)(equations.at(y + share * y) - equations.at(y)))
+    lost = mass.right.back(_solver_of(equations, y)[0](equations.at(y + share * y) - equations.at(y)))
     return np.abs(lost) * (RESOLVED / ROOT_EPS)
 
 
@@ -185,7 +184,7 @@ def fold_words(
     mass: Mass, slope: Callable[[Array], Array], jacobian: Callable[[Array], Any] | None, y: Array, start: Found, size: Array
 ) -> str:  # fmt: skip
     """Words, where the determinant of U' J V changes its sign next to y, at which a run from `start` cannot go on, or has changed it
-    before; "" otherwise. Arguments as in `consistent_start`.
+    before; "" otherwise. Beside y functions may have no value. Arguments as in `consistent_start`.
 
     Examples
     --------
@@ -200,8 +199,8 @@ def fold_words(
     equations = _Equations(mass, math.nan, y, slope, jacobian, size)
     if mass.n_algebraic > FEW:
         return ""
-    here = equations.full(y)
-    if not np.all(np.isfinite(here)):
+    here = tried(equations.full, y)
+    if here is None or not np.all(np.isfinite(here)):
         return ""
     if start.sign * np.linalg.slogdet(here)[0] < 0.0:
         return (
@@ -210,8 +209,8 @@ def fold_words(
         )
     along = mass.right.back(np.linalg.svd(here)[2][-1])
     reach = FOLD * float(np.max(np.maximum(np.abs(y), np.abs(start.y))[along != 0.0], initial=0.0)) / float(np.max(np.abs(along)))
-    beside = [equations.full(y + side * reach * along) for side in (1.0, -1.0)]
-    signs = [float(np.linalg.slogdet(G)[0]) for G in (here, *beside) if np.all(np.isfinite(G))]
+    beside = [tried(equations.full, y + side * reach * along) for side in (1.0, -1.0)]
+    signs = [float(np.linalg.slogdet(G)[0]) for G in (here, *beside) if G is not None and np.all(np.isfinite(G))]
     if signs[0] * min(signs[1:], key=lambda sign: sign * signs[0], default=signs[0]) >= 0.0:
         return ""
     where = f"y = [{', '.join(f'{value:.4g}' for value in y)}]" if y.size <= SHOWN else "this state"
@@ -222,8 +221,9 @@ def fold_words(
     )
 
 
-def _project(equations: _Equations, y0: Array, solve: Callable[[Array], Array]) -> Array:
-    """Newton's iteration in the null space of M, damped, with the matrix at hand while that contracts. Raises ValueError."""
+def _project(equations: _Equations, y0: Array, solve: Callable[[Array], Array], sign: float) -> tuple[Array, float]:
+    """Newton's iteration in the null space of M, damped, with the matrix at hand while that contracts: where it comes to, and the sign of
+    the determinant of the last matrix. Raises ValueError."""
     y, g, back, fresh, mark = y0, equations.at(y0), equations.mass.right.back, True, math.inf
     for k in range(ITERATIONS):
         step = back(solve(-g))
@@ -234,7 +234,7 @@ def _project(equations: _Equations, y0: Array, solve: Callable[[Array], Array]) 
             mark = before
         top = float(np.max(np.abs(y), initial=0.0))
         if before <= 4.0 * EPS * top:
-            return y + step
+            return y + step, sign
         for _try in range(HALVINGS):
             trial = y + length * step
             new = equations.at(trial)
@@ -244,16 +244,16 @@ def _project(equations: _Equations, y0: Array, solve: Callable[[Array], Array]) 
             length *= 0.5
         else:
             if before <= ROUNDED * top:
-                return y
+                return y, sign
             if fresh:
                 break
         if after < before:
             y, g = trial, new
         if before <= ROUNDED * top and after > 0.5 * before:
-            return y
+            return y, sign
         fresh = not after <= 0.1 * before
         if fresh:
-            solve = _solver_of(equations, y)
+            solve, sign = _solver_of(equations, y)
     left = float(np.max(np.abs(g)))
     raise ValueError(
         f"y0: expected a start near one that satisfies the algebraic equations, got one from which Newton's iteration finds none (a "
@@ -261,26 +261,34 @@ def _project(equations: _Equations, y0: Array, solve: Callable[[Array], Array]) 
     )
 
 
-def _solver_of(equations: _Equations, y: Array) -> Callable[[Array], Array]:
-    """x = (U' J V)^-1 b as a function of b. Raises ValueError where the matrix is singular."""
+def _sign_of(permutation: Array) -> float:
+    """1 where it is even, -1 where it is odd: by the number of its cycles."""
+    n = permutation.size
+    of = need("scipy.sparse", "a sparse Jacobian").csr_matrix((np.ones(n), permutation, np.arange(n + 1)), shape=(n, n))
+    cycles = need("scipy.sparse.csgraph", "a sparse Jacobian").connected_components(of, return_labels=False)
+    return -1.0 if (n - cycles) % 2 else 1.0
+
+
+def _solver_of(equations: _Equations, y: Array) -> tuple[Callable[[Array], Array], float]:
+    """(x = (U' J V)^-1 b as a function of b, the sign of the determinant). Raises ValueError where the matrix is singular."""
     G = equations.derivative(y)
     if hasattr(G, "tocsc"):
         try:
-            solve: Callable[[Array], Array] = need("scipy.sparse.linalg", "a sparse Jacobian").splu(G).solve
+            factors = need("scipy.sparse.linalg", "a sparse Jacobian").splu(G)
         except RuntimeError:
             raise ValueError(_words(equations, y)) from None
-        return solve
+        odd = np.count_nonzero(factors.U.diagonal() < 0.0) % 2  # the diagonal of the other factor is 1
+        return factors.solve, _sign_of(factors.perm_r) * _sign_of(factors.perm_c) * (-1.0 if odd else 1.0)
     if not np.all(np.isfinite(G)):
         raise ValueError(f"jac: expected finite entries at the start, t = {equations.t0:g}, got NaN or an infinity")
     rows = np.max(np.abs(G), axis=1, keepdims=True)
     columns = np.max(np.abs(G / np.where(rows > 0.0, rows, 1.0)), axis=0)
     if np.any(rows == 0.0) or np.any(columns == 0.0):
         raise ValueError(_words(equations, y))
-    equations.sign = float(np.linalg.slogdet(G)[0])
     s = interruptible(SVD * float(len(G)) ** 3, np.linalg.svd, G / rows / columns, compute_uv=False)
     if s[-1] <= (len(s) * 16.0 * EPS if equations.exact else ROOT_EPS) * s[0]:
         raise ValueError(_words(equations, y))
-    return lambda b: interruptible(float(len(G)) ** 3, np.linalg.solve, G, b)
+    return lambda b: interruptible(float(len(G)) ** 3, np.linalg.solve, G, b), float(np.linalg.slogdet(G)[0])
 
 
 def _words(equations: _Equations, y: Array) -> str:

@@ -10,7 +10,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
 from mflow.base.telling import tell
-from mflow.walls.jumps import ENDS, OFF, end_words, slope_or_nan
+from mflow.walls.jumps import ENDS, end_words, slope_or_nan, width_of
 
 __all__ = ["Crawl"]
 
@@ -57,7 +57,7 @@ class Crawl:
         run = self.run
         short = abs(run.h) < SHORT * abs(self.end - run.t) and run.k % ENDS == 0
         if self.slopes and (short or run.rejected[0] > OVER_POLE * run.k):
-            most, width = math.inf if short else WITHIN, OFF * self.rtol * abs(run.t - self.t0)
+            most, width = math.inf if short else WITHIN, width_of(self.rtol, run.t, self.t0)
             self.ended = end_words(partial(slope_or_nan, run.slope), run.t, run.y, run.h, most, not short, width)
         return bool(self.ended)
 

@@ -26,6 +26,7 @@ import numpy as np
 from mflow.base.checks import Array
 from mflow.base.result import IVPResult
 from mflow.base.telling import about, tell
+from mflow.derivatives.differences import tried
 
 __all__ = [
     "ENDS",
@@ -201,8 +202,6 @@ def tell_of_jumps(result: IVPResult, run: Any, name: str, known: Array, slid: bo
     steps, rejected = result.nsteps, result.nrejected
     if not result.success or rejected < SHARE * (steps + rejected) or result.t.size <= steps:
         return
-    from mflow.derivatives.differences import tried  # seldom needed
-
     before = run.nfev
     try:
         found = tried(partial(jumps_along, run.slope, result.t), result.y.reshape(-1, result.t.size))
@@ -248,6 +247,11 @@ def slope_or_nan(ask: Callable[[float, Array], Array], t: float, y: Array) -> Ar
             return ask(t, y)
     except Exception:
         return np.full(y.shape, math.nan)
+
+
+def width_of(rtol: float, t: float, t0: float) -> float:
+    """What the end of a solution may be off by, that steps from t0 come to at t."""
+    return OFF * rtol * abs(t - t0)
 
 
 def end_words(slope: Slope, t: float, y: Array, h: float, most: float = math.inf, over: bool = False, width: float = 0.0) -> str:

@@ -20,9 +20,8 @@ cdef int common_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *
     cdef const caller_t *call = <const caller_t *> ctx
     cdef mf_vec at = call.t
     cdef int col
-    if mf_bits(at[0]) != mf_bits(t):         # the next stage often has the time of the last one
-        for col in range(WIDTH):
-            at[col] = t
+    for col in range(WIDTH):                 # even where it is t already: to ask would be a branch that cannot be foreseen
+        at[col] = t
     return call.rhs(at, y, dydt, call.n, WIDTH, call.ctx)
 
 

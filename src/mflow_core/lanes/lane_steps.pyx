@@ -89,13 +89,13 @@ cdef int step_of(block_t *b, int64_t k, double t, double h, bint *finite) noexce
         if b.past.skip == 0 and job.m.flags & MF_FSAL and job.sizes.n_vec > 1 and not b.f.flags & MF_FRESH:
             past_knows(&b.past, first_lane(b, b.now[0], 1), first_lane(b, b.now[1], 2), job.n)
         b.p.rhs = common_listening
-    if b.p.n > 0:                            # and so beyond MF_SHORT
+    if b.p.n > 0:                            # of WIDTH = 64 lanes a number: never a short step
         b.f.flags |= LOOK
     status = job.m.step(job.m, &b.f)
     finite[0] = status == 0
-    if b.f.flags & LOOKED:
+    if b.f.flags & LOOKED and status == MF_E_NON_FINITE:  # of the look; a lane that is not finite is no fault of the others
         status = 0
-    elif status == 0:
+    elif status == 0 and not b.f.flags & LOOKED:
         finite[0] = REDUCE.all_finite(b.next[0], b.p.n)
     b.f.flags &= ~(<unsigned int> LOOK | <unsigned int> LOOKED)
     if listens:

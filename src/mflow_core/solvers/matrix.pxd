@@ -52,6 +52,7 @@ ctypedef struct matrix_t:
     double *size
     double *kept                         # y while columns move
     double *believed                     # overstated.pyx: of each component, what M^-1 takes away and f was seen to follow
+    double *noise                        # the same: what rounding makes f change by
     double *f0
     double *f1
     double *jacobian                     # n x n, rows of the band, or the pattern's entries

@@ -81,12 +81,12 @@ cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcep
         work = (gmres_room(n, c.krylov_dim) + 7) // 8 * 8 + 6 * ((n + 7) // 8 * 8)
     if c.columns != NULL and c.source == BY_DIFFERENCES and c.kind != KRYLOV and c.kind != IDENTITY:
         wide = 2 * groups_of(m) * n
-    m.block = mf_zeros((8 * ((n + 7) // 8 * 8) + jacobian + lu + work + wide + 40 + (n + 1) // 2) * sizeof(double) + 64, 1)
+    m.block = mf_zeros((9 * ((n + 7) // 8 * 8) + jacobian + lu + work + wide + 40 + (n + 1) // 2) * sizeof(double) + 64, 1)
     if m.block == NULL:
         return MF_E_MEMORY
     at = <double *> ((<uintptr_t> m.block + 63) // 64 * 64)
     m.y, m.least, m.weight, m.size, m.kept = take(&at, n), take(&at, n), take(&at, n), take(&at, n), take(&at, n)
-    m.believed, m.f0, m.f1 = take(&at, n), take(&at, n), take(&at, n)
+    m.believed, m.noise, m.f0, m.f1 = take(&at, n), take(&at, n), take(&at, n), take(&at, n)
     m.jacobian, m.lu, m.work, m.wide = take(&at, jacobian), take(&at, lu), take(&at, work), take(&at, wide)
     m.pivots = <int32_t *> at
     m.unit, m.krylov_reach, m.least_move = ROOT_EPS, ROOT_EPS, 0.0

@@ -1,24 +1,29 @@
 """A run with checkpoint= that Ctrl-C or an error ends long before step 1000 goes on from the file. Oracle: the run that nobody stops."""
 
 import math
-import time
 
 import numpy as np
 import pytest
 
 import mflow
+from mflow.integrate import checkpoint
+from mflow.integrate.drive import Drive
+
+
+@pytest.fixture(autouse=True)
+def in_pieces_of_four(monkeypatch):
+    """Where a run is cut is the clock's else: a short one is over before a file is due."""
+    steps = Drive._steps
+    monkeypatch.setattr(Drive, "_steps", lambda self, count: steps(self, min(count, 4)))
 
 
 class Stops:
-    """A function that raises once, when t has come so far. Its first calls take as long as those of runs that are worth a file."""
+    """A function that raises once, when t has come so far."""
 
     def __init__(self, fun, t, error):
-        self.fun, self.t, self.error, self.calls = fun, t, error, 0
+        self.fun, self.t, self.error = fun, t, error
 
     def __call__(self, t, *state):
-        self.calls += 1
-        if self.calls <= 16:
-            time.sleep(0.002)
         if t > self.t:
             self.t = math.inf
             raise self.error
@@ -53,3 +58,27 @@ def test_so_has_a_motion(tmp_path):
         mflow.solve_dynamics(*call, force=Stops(force, 4.0, KeyboardInterrupt()), checkpoint=path, **options)
     again = mflow.solve_dynamics(*call, force=force, resume=path, **options)
     assert again.x.tobytes() == whole.x.tobytes()
+
+
+@pytest.mark.parametrize(("writing", "apart"), [(0.0, 5.0), (0.1, 5.0), (1.0, 20.0)])
+def test_files_are_five_seconds_apart_and_take_a_twentieth_of_the_time_at_most(tmp_path, monkeypatch, writing, apart):
+    """By a clock of its own: half a second an evaluation, two a step, and `writing` for each file."""
+    now, written = [0.0], []
+
+    def write(*given):
+        written.append(now[0])
+        now[0] += writing
+
+    def slope(t, y):
+        now[0] += 0.5
+        return -y
+
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(checkpoint, "write_state", write)
+    mflow.solve_ivp(slope, (0, 6), [1.0], "rk2", dt=0.05, checkpoint=tmp_path / "run")
+    first, *rest, last = written
+    assert first <= 4.5  # behind the first piece
+    assert last == now[0] - writing  # at the end
+    between = np.diff([first, *rest]) - writing
+    assert len(between) >= 4
+    assert np.all((apart <= between) & (between < apart + 4.0 + 0.5))  # a piece is four seconds

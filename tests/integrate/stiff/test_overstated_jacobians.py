@@ -222,3 +222,33 @@ def test_a_right_one_of_a_friction_that_saturates_is_not_doubted(method: str) ->
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert mflow.solve_ivp(fun, (0.0, 3.0), [0.0], method, jac=jac, rtol=rtol).success
+
+
+YEAR = 3.15576e7
+HALVES = {  # seconds: of uranium 238 down to polonium 210, and the part from radium 226 to lead 210
+    "uranium": [4.468e9 * YEAR, 2082240.0, 69.54, 2.455e5 * YEAR, 7.54e4 * YEAR, 1600 * YEAR, 330350.4, 185.88, 1608.0, 1194.0, 1.643e-4,
+                22.2 * YEAR, 433036.8, 11955686.4],
+    "radium": [1600 * YEAR, 330350.4, 185.88, 1608.0, 1194.0, 1.643e-4, 22.2 * YEAR],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "chain", "rtol", "atol"),
+    [
+        ("radau5", "uranium", 1e-5, 1e-25),
+        ("esdirk43", "uranium", 1e-8, 1e-25),
+        ("rodas5p", "uranium", 1e-5, 0.0),
+        ("bdf", "radium", 1e-3, 0.0),
+    ],
+)
+def test_a_right_one_whose_changes_are_lost_in_rounding_is_not_doubted(method: str, chain: str, rtol: float, atol: float) -> None:
+    """Nuclides that decay as fast as they are made: rates of 20 decades, and the rest of large terms is rounding."""
+    rates = math.log(2.0) / np.array(HALVES[chain])
+    A = np.diag(rates[:-1], -1) - np.diag(rates)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        r = mflow.solve_ivp(lambda t, y: A @ y, (0.0, 1e6 * YEAR), np.eye(rates.size)[0], method, jac=A, rtol=rtol, atol=atol)
+    assert r.success
+    assert r.doubts == ()
+    if chain == "uranium":
+        assert math.isclose(r.y[0, -1], math.exp(-rates[0] * 1e6 * YEAR), rel_tol=1e-6)

@@ -58,7 +58,10 @@ def test_a_soft_wall(rtol: float) -> None:
 
 
 def test_a_soft_wall_that_the_state_leaves_again() -> None:
-    """A force sin t pushes to the wall from t = pi/2 to pi, and again from 3 pi; 1.4e-4 is what the wall gives."""
+    """A force sin t pushes to the wall from t = pi/2 to pi, and again from 3 pi; 1.4e-4 is what the wall gives.
+
+    Held to 50 tolerances: the last two steps before the wall are off by 26, which they are not where there is none; no estimate sees it.
+    """
 
     def fun(t: float, y: Array) -> Array:
         return [math.sin(t) - 1e4 * max(0.0, y[0] - 1.0)]

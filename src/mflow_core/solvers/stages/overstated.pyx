@@ -10,10 +10,14 @@ that is two evaluations, a few times in a run. Where f changes by less than a pa
 curvature and a kink may be the reason. Where it contradicts at every length, J is made of differences for the rest of the run. Only what
 f is seen to follow is believed, each component by itself: one column may be wrong alone, and f may have no value where it is asked.
 
+f may be a small difference of large terms, as where a nuclide decays as fast as it is made, and the rates of others are 20 decades below:
+then a change of f is lost in the rounding of its terms, or of y. How large that is tells one more evaluation, before J is contradicted,
+where each component has moved by hundreds of roundings. Moves are of different lengths, so that terms which cancel do not move alike.
+
 A row that is too large alone takes b to what the others say, not to nothing. The next residual of an iteration tells of it; linearly
 implicit stages have none, so that all that J says is compared there, until f is seen to follow.
 """
-from libc.math cimport INFINITY, fabs
+from libc.math cimport INFINITY, fabs, floor
 
 from mflow_core.solvers.matrix cimport BY_BAND_CALLBACK, BY_CALLBACK, matrix_rhs, weighted_norm
 from mflow_core.types cimport MF_RETRY_SOLVE
@@ -29,6 +33,8 @@ cdef double FAR = 0.1                    # of the weights: how far f is asked,
 cdef double NEAR = 1e-7                  # and of the components, where that is less
 cdef double NEAREST = 1e-11              # the same, where f saturates: a friction's tanh(v / 1e-9)
 cdef double NOISE = 1e-10                # of f: a change below it is rounding
+cdef double ROUNDED = 1e-13             # of each component, 0.5 to 1.5 times: moves that rounding in f is known by
+cdef double GOLDEN = 0.6180339887498949  # parts of its multiples are spread evenly
 cdef double LEAST = 1e-200
 
 cdef enum:
@@ -51,7 +57,7 @@ cdef double reach(matrix_t *m, const double *d, double most, double part) noexce
 
 
 cdef int answer(matrix_t *m, double gh, double tol, const double *b, const double *Md, double unit, double length, bint all_of_it) noexcept nogil:
-    """Of f in m.f1, length away from J's point: one component that contradicts is enough. Notes what follows."""
+    """Of f in m.f1, length away from J's point: one component that contradicts, beyond m.noise, is enough. Notes what follows."""
     cdef double change, seen
     cdef int out = FOLLOWS
     cdef ptrdiff_t i
@@ -61,11 +67,26 @@ cdef int answer(matrix_t *m, double gh, double tol, const double *b, const doubl
         change, seen = (Md[i] - b[i]) / unit * length, gh * (m.f1[i] - m.f0[i])
         if fabs(seen - change) <= LIKE * fabs(change):
             m.believed[i] = max(m.believed[i], max(fabs(b[i]) / max(fabs(Md[i]), LEAST), 1.0))
-        elif fabs(change) <= NOISE * fabs(gh * m.f0[i]):
+        elif fabs(change) <= max(NOISE * fabs(gh * m.f0[i]), m.noise[i]):
             out = UNKNOWN
         elif fabs(seen) < (LIKE if all_of_it else PART) * fabs(change):
             return CONTRADICTS
     return out
+
+
+cdef int listened(matrix_t *m, double gh) noexcept nogil:
+    """m.noise: what f changes by where y moves by rounding, or so. Return 0, or a negative code."""
+    cdef double part
+    cdef ptrdiff_t i
+    cdef int status
+    for i in range(m.n):
+        part = GOLDEN * (i + 1)
+        part = 0.5 + (part - floor(part))
+        m.kept[i] = m.y[i] + ROUNDED * (-part if i % 3 == 1 else part) * m.y[i]
+    status = matrix_rhs(m, m.t, m.kept, m.noise)
+    for i in range(m.n):
+        m.noise[i] = fabs(gh * (m.noise[i] - m.f0[i])) if status == 0 else 0.0
+    return min(status, 0)
 
 
 cdef int asked(matrix_t *m, double gh, double tol, const double *b, const double *d, const double *Md, bint all_of_it, int *found) noexcept nogil:
@@ -74,6 +95,7 @@ cdef int asked(matrix_t *m, double gh, double tol, const double *b, const double
     cdef double[LENGTHS] lengths
     cdef ptrdiff_t i
     cdef int k, status, out
+    cdef bint heard = False
     for i in range(m.n):
         most = max(most, fabs(d[i]))
     if most == 0.0:                      # no number is large enough for what J says
@@ -89,6 +111,8 @@ cdef int asked(matrix_t *m, double gh, double tol, const double *b, const double
         return min(status, 0)
     lengths[0], lengths[1], lengths[2] = FAR / norm, min(FAR / norm, reach(m, d, most, NEAR)), -FAR / norm
     lengths[3] = min(FAR / norm, reach(m, d, most, NEAREST))
+    for i in range(m.n):
+        m.noise[i] = 0.0
     for k in range(LENGTHS):
         for i in range(m.n):
             m.kept[i] = m.y[i] + lengths[k] * (d[i] / most)
@@ -96,6 +120,11 @@ cdef int asked(matrix_t *m, double gh, double tol, const double *b, const double
         if status < 0:
             return status
         out = answer(m, gh, tol, b, Md, most, lengths[k], all_of_it) if status == 0 else UNKNOWN
+        if out == CONTRADICTS and not heard:
+            status, heard = listened(m, gh), True
+            if status != 0:
+                return status
+            out = answer(m, gh, tol, b, Md, most, lengths[k], all_of_it)
         if out != UNKNOWN:
             found[0] = out
         if out == FOLLOWS:

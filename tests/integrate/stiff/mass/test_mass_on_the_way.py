@@ -89,3 +89,45 @@ def test_a_singular_pencil_is_seen_where_null_spaces_are_rounded(form: Any, jac:
     J = np.array([[0.0, 1.0], [0.0, 1.0]])
     with pytest.raises(ValueError, match="regular pencil"):
         mflow.solve_ivp(lambda t, y: J @ y, (0, 1), [1.0, 1.0], "radau5", mass=form([[1.0, 0.0], [1.0, 0.0]]), jac=form(J) if jac else None)
+
+
+@pytest.mark.parametrize(("error", "passes"), [(ValueError, False), (RuntimeError, True)])
+@pytest.mark.parametrize("method", ["radau5", "rodas5p"])
+def test_a_jac_that_raises_beside_the_end_of_a_run_loses_no_result(method: str, error: type[Exception], passes: bool) -> None:
+    """x' = -1, 0 = z^2 - x ends at t = 1. z < -.005 is asked for by the look for a fold alone: a ValueError says that there is no value,
+    another error comes through, with the whole run."""
+
+    def jac(t: float, y: np.ndarray) -> Any:
+        if y[1] < -0.005:
+            raise error("below")
+        return [[0.0, 0.0], [-1.0, 2.0 * y[1]]]
+
+    with np.errstate(all="ignore"):
+        try:
+            r = mflow.solve_ivp(lambda t, y: [-1.0, y[1] ** 2 - y[0]], (0, 2), [1.0, 1.0], method, mass=[1.0, 0.0], jac=jac)
+        except RuntimeError as told:
+            assert passes
+            r = told.partial_result  # type: ignore[attr-defined]
+        else:
+            assert not passes
+    assert r.reason in {"solve_failed", "step_too_small"}
+    assert r.t[-1] == pytest.approx(1.0, abs=1e-6)
+    assert np.array_equal(r.y0, [1.0, 1.0])
+    assert r.nfev > r.ncheck > 0
+
+
+def test_the_sign_of_a_sparse_determinant_is_known(monkeypatch: Any) -> None:
+    """By NumPy's of the full matrix. Above FEW equations the other branch was not told from one's own."""
+    from mflow.solvers import consistent
+    from mflow.solvers.mass import mass_of
+
+    monkeypatch.setattr(consistent, "FEW", 0)
+    rng, seen = np.random.default_rng(4), set()
+    for n in (1, 2, 3, 5, 8, 13, 21) * 4:
+        G = rng.standard_normal((n, n)) * (rng.random((n, n)) < 0.4) + np.diag(rng.choice([-1.0, 1.0], n))[rng.permutation(n)]
+        found = consistent.consistent_start(
+            mass_of(np.zeros(n), n), 0.0, np.zeros(n), lambda y, G=G: G @ y, lambda y, G=G: csr_matrix(G).tocsc(), "project", np.ones(n)
+        )
+        assert found.sign == np.linalg.slogdet(G)[0] != 0.0
+        seen.add(found.sign)
+    assert seen == {-1.0, 1.0}
