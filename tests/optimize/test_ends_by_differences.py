@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import mflow
+from mflow.curvature.resting import rests_by_values
 from support.problems import Array
 
 
@@ -132,3 +133,38 @@ def test_differences_that_reach_over_periods_find_no_end(x0: float, jac: Any, me
     else:
         assert "differences reach over lengths within which the cost bends" in r.message
     assert r.success or method == "sgd"
+
+
+@pytest.mark.parametrize(("method", "shape", "size"), [("lbfgs", "log cosh", 6e-6), ("bfgs", "log cosh", 6e-6), ("cg", "hyperbola", 3e-4)])
+def test_a_search_from_0_that_values_tell_no_farther_is_at_a_minimum(method: str, shape: str, size: float) -> None:
+    """In small units, at a cost of 0 or its rounding: one of four runs, and all of cg, were line_search_failed."""
+    rng = np.random.default_rng(7)
+    for _ in range(4):
+        b, w = rng.normal(size=4) * 3.0, 10 ** rng.uniform(-1, 1, 4)
+
+        def cost(x: Array) -> float:
+            z = (x / size - b) * w  # noqa: B023
+            return float(np.sum(np.logaddexp(z, -z) - math.log(2)) if shape == "log cosh" else np.sum(np.sqrt(1 + z * z) - 1))
+
+        r = mflow.minimize(cost, np.zeros(4), method=method)
+        assert r.success, r.message
+        assert r.fun <= 1e-8  # of some 10 at the start
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        lambda z: float(z @ z + 0.1 * np.sum(np.abs(z))),  # a kink
+        lambda z: float(z @ z + 1e-9 * np.sin(1e7 * np.sum(z))),  # ripples
+        lambda z: float(z[0] - z[1]) ** 4 + 1e-3 * float(z[0] + z[1]),  # falls along its valley
+        lambda z: float(z[0] ** 2 - z[1] ** 2),  # a saddle
+        lambda z: float(z[0] ** 2 + z[1]),  # a slope
+    ],
+)
+def test_values_call_nothing_else_a_minimum(cost: Any) -> None:
+    x = np.array([3e-5, -2e-5])
+    values = lambda at: cost((at - x) / 1e-5)  # noqa: E731
+    assert not rests_by_values(values, x, values(x))
+    assert rests_by_values(lambda at: float(np.sum(((at - x) / 1e-5) ** 2)), x, 0.0)
+    aside = x + np.array([1e-10, 0.0])  # the cost there is 1e-10 of where it began, and no rounding
+    assert not rests_by_values(lambda at: float(np.sum(((at - x) / 1e-5) ** 2)), aside, 1e-10)

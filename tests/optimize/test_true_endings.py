@@ -490,3 +490,21 @@ def test_a_kink_that_leads_down_without_end(cost: Any) -> None:
     assert out.message.startswith("the cost seems to have no lower bound: it is -")
     far = mflow.minimize(lambda x: 1e-12 * (x[0] - 1e13) ** 2 - 1e20, [1.0])
     assert "no lower bound" not in far.message
+
+
+@pytest.mark.parametrize("maxiter", [300, 5000])
+@pytest.mark.parametrize("method", ["sgd", "momentum", "euler"])
+def test_steps_past_a_limit_diverge_whoever_looks(method: str, maxiter: int) -> None:
+    """Without a path the cost was asked for at the end alone, and its overflow there was "non_finite"."""
+    how: dict[str, Any] = {"jac": lambda x: 2 * (x - 1), "method": method, "maxiter": maxiter}
+    ways: list[dict[str, Any]] = [{"lr": 5.0}, {"lr": 5.0, "path": True}, {"lr": 5.0, "callback": lambda r: None}, {"lr": lambda k: 5.0}]
+    with np.errstate(over="ignore"):
+        runs = [mflow.minimize(lambda x: (x[0] - 1) ** 2, [0.0], **how, **way) for way in ways]
+    assert [r.reason for r in runs] == ["diverged"] * len(ways)
+    assert all("limit" in r.message for r in runs) or method == "euler"
+    assert np.log(np.abs(runs[0].x[0] - 1)) / runs[0].nit == pytest.approx(np.log(np.abs(runs[1].x[0] - 1)) / runs[1].nit, rel=0.02)
+
+
+def test_a_cost_that_has_no_value_where_small_gradients_led_is_not_finite() -> None:
+    r = mflow.minimize(lambda x: math.nan if x[0] < 0.5 else x[0] ** 2, [1.0], jac=lambda x: 2 * x, method="sgd", lr=0.1, maxiter=100)
+    assert (r.success, r.reason) == (False, "non_finite")

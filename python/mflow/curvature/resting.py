@@ -8,10 +8,13 @@ size, with M = s H s by differences of the gradient g,
                 not the cost's, it is not), and no direction of the Krylov space of s g curves down
     at rest     |s g| <= ROUNDED eps |M v|, entry by entry, or Newton's step lowers the cost by at most a few times what its values are off
                 by beside x
+
+Where there are values alone, M is of these, in lengths over which they rise far above their rounding, and both are asked of it.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -21,7 +24,7 @@ from mflow.base.checks import Array
 from mflow.derivatives.differences import EPS, along
 from mflow.spectra import krylov
 
-__all__ = ["rests"]
+__all__ = ["rests", "rests_by_values"]
 
 Both = Callable[[Array], tuple[float, Array]]
 NEAR, FAR = 1e-6, 1e-2  # of a parameter's size: the length of differences of the gradient, and the largest
@@ -35,6 +38,9 @@ SOME = 4.0  # times what a few values beside x show: their rounding may be so mu
 ULPS = (3.0, 17.0, -5.0, -29.0)  # of each parameter: points beside x between which a cost changes by its rounding alone
 MOST = 40  # products of M
 NOISE = 1e-9  # of a product: what is left of one that differences over `NEAR` do not tell
+SHOWN = 1e4  # times what values are off by: the rise over which they tell a curvature
+REACHES = tuple(10.0**k for k in np.arange(-8.0, -1.0, 0.5))  # of a parameter's size: lengths that are tried for it
+SURE = 100.0  # times that: the least curvature over such lengths that counts as one
 LEFT = 0.3  # of the gradient: what a Newton step leaves where it is not known further
 
 
@@ -119,3 +125,55 @@ def _gain(near: _Scaled, grad: Array) -> float:
 def _bends_down(H: Array) -> bool:
     """Whether the cost curves down in the space that H is the Hessian of."""
     return bool(np.linalg.eigvalsh(0.5 * (H + H.T))[0] <= 0.0)
+
+
+def rests_by_values(values: Callable[[Array], float], x: Array, value: float) -> bool:
+    """The same of a cost without a gradient, by some 5 n + n^2 values; what they tell does not depend on where a run began."""
+    sizes = np.abs(x)
+    top = float(np.max(sizes, initial=0.0))
+    if not (top > 0.0 and math.isfinite(value)):
+        return False
+    sizes = np.maximum(sizes, LEAST * top)
+
+    def rise(v: Array) -> tuple[float, float]:
+        """(the mean rise to both sides of x, half of what they are apart by)."""
+        up, down = values(x + v) - value, values(x - v) - value
+        return 0.5 * (up + down), 0.5 * (up - down)
+
+    with np.errstate(all="ignore"):
+        way = sizes * math.sqrt(x.size) * along(x.size)
+        seen = max(abs(rise(ulps * EPS * way)[0]) for ulps in ULPS)
+        if seen == 0.0:  # values move in jumps
+            seen = next((jump for h in REACHES if (jump := abs(rise(h * way)[0])) > 0.0), 0.0)
+        noise = max(EPS * abs(value), seen)
+        if not 0.0 < noise <= ROUGH * max(abs(value), abs(rise(0.5 * way)[0])) < math.inf:
+            return False
+        model = _model(rise, sizes, noise)
+        if model is None:
+            return False
+        lengths, tilts, M = model
+        for v in (np.sqrt(x.size) * along(x.size), krylov.random_vector(x.size)):
+            foreseen = 0.5 * float(v @ M @ v)
+            if not abs(rise(lengths * v)[0] - foreseen) <= ALIKE * foreseen + SOME * noise:
+                return False
+        return bool(np.linalg.eigvalsh(M)[0] > SURE * noise and 0.5 * float(tilts @ np.linalg.solve(M, tilts)) <= SOME * noise)
+
+
+def _model(rise: Callable[[Array], tuple[float, float]], sizes: Array, noise: float) -> tuple[Array, Array, Array] | None:
+    """(lengths of the parameters, the slopes and the Hessian over these); None where the cost does not bend up alike over twice of one."""
+    n = sizes.size
+    lengths, tilts, M = np.zeros(n), np.zeros(n), np.zeros((n, n))
+    for j in range(n):
+        unit = sizes[j] * (np.arange(n) == j)
+        found = next(((h, *seen) for h in REACHES if not (seen := rise(h * unit))[0] < SHOWN * noise), None)
+        if found is None:
+            return None
+        h, up, tilt = found
+        twice, tilt_twice = rise(2.0 * h * unit)
+        if not abs(twice - 4.0 * up) <= ALIKE * twice:
+            return None
+        lengths[j], tilts[j], M[j, j] = h * sizes[j], (8.0 * tilt - tilt_twice) / 6.0, 2.0 * up
+    for i, j in itertools.combinations(range(n), 2):
+        both, _ = rise(lengths * ((np.arange(n) == i) | (np.arange(n) == j)))
+        M[i, j] = M[j, i] = both - 0.5 * (M[i, i] + M[j, j])
+    return (lengths, tilts, M) if np.isfinite(M).all() and np.isfinite(tilts).all() else None

@@ -262,7 +262,7 @@ class Descent(Counted):
             text = f"the cost or its gradient is not finite at the point that was saved, of iteration {run.k}, which is x: the run had left"
             return self.result(-1, "non_finite", f"{text} the finite numbers when it was saved; lower lr, or resume from an earlier point")
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
-            return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
+            return self.result(-1, *self._divergence())
         if status == stepper.MANY_STAGES:
             text = f"{self.method.name} needs more than {most_stages()} stages, its most"
             text += f", for dt = {self.dt:g} in iteration {run.k}: lower dt"
@@ -338,8 +338,10 @@ class Descent(Counted):
         self.doubts.beside += found if isinstance(found, int) else found.taken
         return "" if isinstance(found, int) else found.words(self._longest, self.method.name, "at x0")
 
-    def _divergence(self, grown: bool) -> tuple[str, str]:
+    def _divergence(self) -> tuple[str, str]:
         """(reason, message) where a number is not finite: was it the step, or the cost function?"""
+        first, last = self.run.largest_slope
+        grown = self.evaluated and last > GROWTH * max(first, 1e-300)
         step, limit, radius, between, where = self._longest, math.inf, math.nan, "", f"in iteration {self.run.k}"
         if "linear" in self.method.flags:
             radius, between = self._curvature()
@@ -393,8 +395,9 @@ class Descent(Counted):
             value, grad = run.evaluate(x) if ask else (math.nan, np.full(self.start.shape, math.nan))
         if ask and math.isnan(value) and self.problem.has_value and self.evaluated:
             value = run.evaluate(x, False)[0]
-            if not math.isfinite(value):
-                status, reason, message = -1, "non_finite", f"the cost is {value} at the point where its gradient led ({message})"
+            if not math.isfinite(value):  # a run whose cost is asked for on the way would have ended before
+                status, reason = -1, reason if reason == "diverged" else self._divergence()[0]
+                message = f"the cost is {value} at the point where its gradient led ({message})"
         out = OptimizeResult(
             x=x, fun=value, jac=grad, nit=self.nit, nfev=self.nfev, njev=self.njev,
             success=status == 0, status=status, reason=reason, message=message, method=self.method,

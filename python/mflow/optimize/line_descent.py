@@ -16,6 +16,7 @@ from mflow_core.objectives.objective import Objective
 from mflow_core.optimize import line_descent
 from mflow_core.optimize.products import Products
 from mflow_core.stepping import stepper
+from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_number, check_whole
 from mflow.base.methods import Method
@@ -41,6 +42,7 @@ UNEVEN = STOPPED - 7  # it takes long, and sizes of parameters differ
 LONG = 4 * STALLING  # iterations until then
 RESTS = STOPPED - 6  # at a minimum, as far as rounding tells
 SINKS = 0.1  # a gradient that is below this share of what it was then has not stalled
+BY_VALUES = 16  # parameters up to which values tell of such a minimum by differences
 SLOWLY = 1e-3  # of the cost, that so many iterations do not take off: differences are compared with central ones then, once
 ENDINGS: dict[int, tuple[int, str, Callable[[int, str, float], str]]] = {  # words of (nit, the largest entry of the gradient, gtol)
     CONVERGED: (0, "converged", lambda nit, largest, gtol: f"{largest}, at most gtol = {gtol:g}, after {counted(nit, 'iteration')}"),
@@ -107,6 +109,7 @@ class LineDescent(Counted):
     mark: tuple[int, float, float] | None = None  # iterations, cost and largest slope where it was last looked at for that
     still = 0  # how often in a row the cost has been as it was
     _slow = False  # whether differences were compared with central ones, as it got on slowly
+    _rested: tuple[Array, bool] | None = None  # where it was asked of values whether it rests, and the answer
     _largest = math.nan  # the largest entry of the gradient of a minimum to rounding
     _again = 0  # how often it began again with other differences where it had come to an end; AGAIN: it no longer does
     _least: float | None = None  # of this run of the core's; None: not known yet
@@ -203,17 +206,22 @@ class LineDescent(Counted):
         return RESTS if status in (FAILED, STALLED) and not unsized and self.at_rest(gtol) else status
 
     def at_rest(self, gtol: float) -> bool:
-        """Whether the lowest point is a minimum to rounding; differences do not tell."""
+        """Whether the lowest point is a minimum to rounding; by differences its values tell, of few parameters."""
         from mflow.curvature.resting import rests  # few runs need it
 
         x, value, grad = self.run.lowest()
-        if not gtol > 0.0 or self.doubts.differenced or self.doubts.text or grad is None:
+        if not gtol > 0.0 or self.doubts.text or grad is None:
             return False
         both, calls, box, flat = both_of(self.problem, self.start), 0, self.doubts.box, x.ravel()
-        slopes, held, self._largest = grad.ravel(), np.zeros(x.size, bool), largest(grad)
+        slopes, held = grad.ravel(), np.zeros(x.size, bool)
         sizes = self.start if self.scale is None else np.maximum(np.abs(self.start), self.scale)
         if box is not None:
             held = ((flat <= box.flat[0]) & (slopes >= 0.0)) | ((flat >= box.flat[1]) & (slopes <= 0.0))
+        if self.doubts.differenced:
+            if self._rested is None or not np.array_equal(self._rested[0], x):
+                self._largest, self._rested = largest(slopes[~held]), (x, self._rests_by_values(flat, value, held))
+            return self._rested[1]
+        self._largest = largest(grad)
 
         def free(some: Array) -> tuple[float, Array]:
             nonlocal calls
@@ -229,6 +237,20 @@ class LineDescent(Counted):
             return not np.any(~held) or rests(free, flat[~held], value, slopes[~held], sizes.ravel()[~held], self.began)
         finally:
             self.doubts.beside += calls * self.problem.compiled  # a Python cost counts its own
+
+    def _rests_by_values(self, x: Array, value: float, held: NDArray[np.bool_]) -> bool:
+        from mflow.curvature.resting import rests_by_values
+
+        def free(some: Array) -> float:
+            at = x.copy()
+            at[~held] = some
+            fits = box is None or bool(np.all((box.flat[0] <= at) & (at <= box.flat[1])))
+            self.doubts.valued += fits
+            there = tried(self.doubts.value, at) if fits else None
+            return math.nan if there is None else float(np.asarray(there, dtype=np.float64).reshape(()))
+
+        box, told = self.doubts.box, self.doubts.callback is not None and x.size <= BY_VALUES
+        return told and bool(np.any(~held)) and rests_by_values(free, x[~held], value)
 
     def _changed(self, status: int) -> tuple[bool, int]:
         """(whether it is over, its status) of a run that has come to this; else it goes on, by other differences or as it was."""
