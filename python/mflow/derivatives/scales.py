@@ -40,7 +40,7 @@ def read_scale(x_scale: Any, start: Array) -> Array | None:
         raise ValueError(f"x_scale: expected one number or an array of shape {start.shape}, got shape {given.shape}")
     wrong = given[~((given >= 1.0 / WIDEST) & (given <= WIDEST))]
     if wrong.size:
-        raise ValueError(f"x_scale: expected lengths of parameters above 0, as 1e-10 for metres in a molecule, got {wrong[0]:g}")
+        raise ValueError(f"x_scale: expected lengths of parameters above 0, as 1e-10 for metres in a molecule, and from 3e-151 to 3e150, got {wrong[0]:g}")
     return in_twos(np.broadcast_to(given.reshape(() if given.size == 1 else start.shape), start.shape))
 
 
@@ -55,10 +55,9 @@ def spread(lengths: Array) -> float:
     return float(np.max(some) / np.min(some)) if some.size else 1.0
 
 
-def powers_of(scale: Array | None) -> list[float]:
+def powers_of(scale: Array | None) -> list[int]:
     """Lengths for a file."""
-    powers: list[float] = [] if scale is None else np.log2(scale).ravel().tolist()
-    return powers
+    return [] if scale is None else [int(power) for power in np.log2(scale).ravel()]
 
 
 def scale_of_powers(powers: Any, start: Array) -> Array:
@@ -66,7 +65,7 @@ def scale_of_powers(powers: Any, start: Array) -> Array:
     if not isinstance(powers, list) or len(powers) != start.size:
         raise ValueError(f"powers: expected {start.size} whole numbers, got {powers!r}")
     most = int(math.log2(WIDEST))
-    whole = [check_whole(int(power), "powers", -most, most) for power in powers]
+    whole = [check_whole(power, "powers", -most, most) for power in powers]
     return np.exp2(np.array(whole, np.float64)).reshape(start.shape)
 
 
