@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import mflow
+from mflow.derivatives.scales import measured
 
 Array = NDArray[np.float64]
 METHODS = ["lbfgs", "bfgs", "cg", "trust_ncg"]
@@ -269,3 +270,33 @@ def test_a_start_far_off_hides_no_cost_that_is_left(method: str) -> None:
     r = mflow.minimize(cost, np.array([37.17, 18.175]) * D, jac=True, method=method)
     assert r.success
     np.testing.assert_allclose(r.x, D, rtol=1e-6)
+
+
+def test_a_search_that_fails_far_up_has_not_converged() -> None:
+    """gtol was one of what the cost had come down by, and met by a slope of 3000 beside a cost of 7, where the search failed."""
+    D, y = np.array([2.565e-8, 2.648e-3]), np.array([1.5, 2.25, 2.625])
+
+    def beale(x: Array) -> float:
+        u, v = x / D
+        return float(np.sum((y - u * (1.0 - v ** np.array([1, 2, 3]))) ** 2))
+
+    r = mflow.minimize(beale, np.array([-3.476, -31.1]) * D)
+    assert not r.success or r.fun < 1e-6
+
+
+def test_lengths_take_values_and_no_gradients_by_differences() -> None:
+    """Each took two gradients or more, of n + 1 values and more each: 272 beside the 829 of a run of 8 parameters from a start with a 0."""
+    D, asked = 10.0 ** np.arange(-4.0, 4.0), list[Array]()
+
+    def cost(x: Array) -> float:
+        asked.append(x)
+        return float(np.sum((x / D - 1.0) ** 2))
+
+    x = 3.0 * D
+    lengths, count = measured(lambda x: x, x, 4.0 / D, None, False, (cost, 32.0))
+    assert lengths is not None
+    assert count == len(asked) == 4 * D.size
+    assert np.all(np.abs(np.log2(lengths / lengths[0]) - np.log2(D / D[0])) <= 1.0)  # each is rounded to a power of 2
+    lower, upper = np.where(np.arange(8) < 4, -np.inf, x), np.where(np.arange(8) < 4, x, np.inf)
+    again, _ = measured(lambda x: x, x, 4.0 / D, (lower, upper), False, (cost, 32.0))  # with room to one side alone
+    np.testing.assert_array_equal(again, lengths)

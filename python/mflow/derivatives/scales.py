@@ -40,7 +40,9 @@ def read_scale(x_scale: Any, start: Array) -> Array | None:
         raise ValueError(f"x_scale: expected one number or an array of shape {start.shape}, got shape {given.shape}")
     wrong = given[~((given >= 1.0 / WIDEST) & (given <= WIDEST))]
     if wrong.size:
-        raise ValueError(f"x_scale: expected lengths of parameters above 0, as 1e-10 for metres in a molecule, and from 3e-151 to 3e150, got {wrong[0]:g}")
+        raise ValueError(
+            f"x_scale: expected lengths of parameters from 3e-151 to 3e150, as 1e-10 for metres in a molecule, got {wrong[0]:g}"
+        )
     return in_twos(np.broadcast_to(given.reshape(() if given.size == 1 else start.shape), start.shape))
 
 
@@ -70,18 +72,34 @@ def scale_of_powers(powers: Any, start: Array) -> Array:
 
 
 def measured(
-    gradient: Callable[[Array], Array], x: Array, grad: Array, box: tuple[Array, Array] | None, from_zero: bool
-) -> tuple[Array | None, int]:
-    """(lengths of the parameters from the cost's curvature along each at a flat x, evaluations of the gradient); None where too few show
-    any. box: bounds, within which it is asked. from_zero: whether some began at 0, so that they tell little of their sizes."""
+    gradient: Callable[[Array], Array], x: Array, grad: Array, box: tuple[Array, Array] | None, from_zero: bool,
+    values: tuple[Callable[[Array], Any], float] | None = None,
+) -> tuple[Array | None, int]:  # fmt: skip
+    """(lengths of the parameters from the cost's curvature along each at a flat x, evaluations); None where too few show any. box: bounds,
+    within which it is asked. from_zero: whether some began at 0, so that they tell little of their sizes. values: the cost, and its value
+    at x, whose second differences stand for a gradient of differences, each entry of which takes evaluations."""
     lower, upper = (np.full(x.size, -np.inf), np.full(x.size, np.inf)) if box is None else box
     sizes, held, count = np.abs(x), lower == upper, 0
     least = float(np.min(sizes[sizes > 0.0], initial=1.0))
     bends = np.full(x.size, math.nan)
 
+    def bend_of_values(cost: Callable[[Array], Any], middle: float, j: int, h: float) -> float:
+        """The second difference of values over h, to one side where there is no room to both; NaN where rounding may hide it."""
+        nonlocal count
+        way = (1.0, -1.0) if lower[j] <= x[j] - h and x[j] + h <= upper[j] else (1.0, 2.0) if x[j] + 2.0 * h <= upper[j] else (-1.0, -2.0)
+        points = [x + step * h * (np.arange(x.size) == j) for step in way]
+        if not all(lower[j] <= at[j] <= upper[j] for at in points):
+            return math.nan
+        count += 2
+        one, other = (math.nan if there is None else float(there) for there in (tried(cost, at) for at in points))
+        change = abs(one + other - 2.0 * middle if sum(way) == 0.0 else middle + other - 2.0 * one)
+        return change / h**2 if change > SEEN * EPS * max(abs(one), abs(other), abs(middle)) else math.nan
+
     def bend(j: int, h: float) -> float:
         """The slope of entry j of the gradient over h; NaN where rounding may hide it."""
         nonlocal count
+        if values is not None:
+            return bend_of_values(*values, j, h)
         at = x.copy()
         at[j] = x[j] + h if x[j] + h <= upper[j] else max(x[j] - h, lower[j])
         count += 1

@@ -18,7 +18,7 @@ from mflow_core.optimize.products import Products
 from mflow_core.stepping import stepper
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, check_number, check_whole
+from mflow.base.checks import Array, check_whole
 from mflow.base.methods import Method
 from mflow.base.result import OptimizeResult, Result, keep_origin, put_later
 from mflow.base.telling import counted, tell
@@ -291,8 +291,11 @@ class LineDescent(Counted):
         if known or not 1 < x.size <= MEASURED or grad is None:
             return False
         box = None if self.doubts.box is None else self.doubts.box.flat
-        lengths, calls = measured(gradient_of(self.problem, self.start), x.ravel(), grad.ravel(), box, self.from_zero)
-        self.doubts.beside += calls * self.problem.compiled  # a Python cost counts its own
+        values = None if self.doubts.callback is None else (self.doubts.value, value)
+        lengths, calls = measured(gradient_of(self.problem, self.start), x.ravel(), grad.ravel(), box, self.from_zero, values)
+        self.doubts.beside += calls * self.problem.compiled  # a Python gradient counts its own
+        if values is not None:
+            self.doubts.callback.nfev += calls
         if lengths is None or spread(lengths) < APART:
             return False
         self.scale, self.measured, self.goal = lengths.reshape(self.start.shape), True, Goal(value=value)

@@ -34,7 +34,7 @@ from mflow.stability.limits import stability_limit
 if TYPE_CHECKING:
     from mflow.saving.saved_run import SavedRun
 
-__all__ = ["FINER", "Counted", "Goal", "Kept", "Looks", "Onward", "Saving", "asked_looks", "asked_path", "pulled", "unsized"]
+__all__ = ["FINER", "SPENT", "Counted", "Goal", "Kept", "Looks", "Onward", "Saving", "asked_looks", "asked_path", "pulled", "unsized"]
 
 GOOD = (0, stepper.CONVERGED, stepper.CONVERGED - 1)  # endings at a point that is one; the last: by the callback
 HIGHER = 1e-6  # of two costs, which rounding and noise may hide
@@ -44,7 +44,7 @@ ROSE = (
 )
 STALLING, PATIENCE = 50, 3  # iterations that leave the cost as it was, to the last digit, and how often in a row
 FINER = 4  # times that a gtol in the units of the cost gets finer as the cost falls
-SPENT = 1e-9  # of the cost at x0: less is left where it comes to 0, and slopes beside it tell nothing
+SPENT = 1e-11  # of the cost at x0: less is left where it comes to 0, and slopes beside it tell nothing
 MEASURED = 100  # parameters up to which their lengths are measured: each takes gradients
 FILE_EVERY = 1000  # iterations between two files
 
@@ -394,7 +394,9 @@ def _restore_search(descent: Any, facts: dict[str, Any], blocks: dict[str, bytes
     mine = _search_of(descent)
     if "run" in blocks:
         raise ValueError(f"descent: expected the state of a search by {descent.method.name}, got that of steps by {facts.get('method')}")
-    check_names("facts", facts, {*mine, "counts"}, {"stalling", "going", "differences", "began", "onward", "lengths", "from_zero", "looked"})
+    check_names(
+        "facts", facts, {*mine, "counts"}, {"stalling", "going", "differences", "began", "onward", "lengths", "from_zero", "looked"}
+    )
     check_fields(facts, mine)
     if ("going" in facts) != ("differences" in facts):
         raise ValueError("going, differences: expected both or neither")

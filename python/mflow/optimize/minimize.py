@@ -27,7 +27,7 @@ from mflow.optimize.directions import check_options, chosen, products_of
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.line_descent import CONVERGED, ENDINGS, FAILED, RESTS, STALLED, STOPPED, UNEVEN, LineDescent
 from mflow.optimize.linesearch import LineSearch
-from mflow.optimize.looks import FINER, Goal, Kept, Onward, Saving, asked_looks, asked_path, unsized
+from mflow.optimize.looks import FINER, SPENT, Goal, Kept, Onward, Saving, asked_looks, asked_path, unsized
 from mflow.solvers.finite_jacobian import blamed, finite_jacobian
 
 if TYPE_CHECKING:
@@ -410,8 +410,11 @@ def _gone_in_lengths(descent: LineDescent, doubts: Doubts, limit: int, gtol: flo
             finer = _for_room(doubts, gtol_of(gtol, lengths, size), gtol, lengths) if doubts.usual and size > 0.0 else gtol
             descent.goal = descent.goal._replace(gtol=finer)
         status, now = descent.go(limit, finer, callback), descent.run.value
-        if status in (FAILED, STALLED) and descent.run.largest_slope[1] <= before and not doubts.falls_alone(*descent.here(), descent.began) > 0.0:
-            return CONVERGED, before, words
+        slope = descent.run.largest_slope[1]
+        if status in (FAILED, STALLED) and slope <= before:  # one beside which the cost that is left is large, or nearly 0
+            left = slope * largest(descent.here()[0] / descent.scale) <= FALL * abs(now) or abs(now) < SPENT * abs(descent.began)
+            if left and not doubts.falls_alone(*descent.here(), descent.began) > 0.0:
+                return CONVERGED, before, words
         if status != CONVERGED or not doubts.usual or rounds == FINER or (rounds and now > value - FALL * abs(value)):
             return status, finer, words
         descent.goal = Goal(rounds + 1, math.nan, now, finer)
