@@ -300,3 +300,14 @@ def test_lengths_take_values_and_no_gradients_by_differences() -> None:
     lower, upper = np.where(np.arange(8) < 4, -np.inf, x), np.where(np.arange(8) < 4, x, np.inf)
     again, _ = measured(lambda x: x, x, 4.0 / D, (lower, upper), False, (cost, 32.0))  # with room to one side alone
     np.testing.assert_array_equal(again, lengths)
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "trust_ncg"])
+def test_members_of_a_batch_are_looked_at_too(method: str) -> None:
+    """80 of 360 such members were "converged" with a parameter where it began; `minimize` of each was right."""
+    D, small = np.array([1.2e-4, 3.6, 3.5]), 1e-6
+    A = small * np.array([[2.0, 0.15, 0.0], [0.15, 1.0, 0.2], [0.0, 0.2, 5.0]]) / np.multiply.outer(D, D)
+    starts = D * (1.0 + np.random.default_rng(0).normal(size=(6, 3)))
+    r = mflow.minimize_batch(mflow.objectives.Quadratic(A, A @ D), starts, method=method)
+    assert set(r.reason) == {"converged"}
+    np.testing.assert_allclose(r.x, np.tile(D, (6, 1)), rtol=1e-3)
