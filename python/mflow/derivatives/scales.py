@@ -19,13 +19,12 @@ import numpy as np
 from mflow.base.checks import Array, check_whole, real_array, shown
 from mflow.derivatives.differences import EPS, tried
 
-__all__ = ["APART", "measured", "powers_of", "read_scale", "scale_of_powers", "spread"]
+__all__ = ["measured", "powers_of", "read_scale", "scale_of_powers", "spread"]
 
 NEAR = 1e-3  # of a parameter: over it the gradient is compared
 FARTHER, TIMES = 1e3, 14  # how much farther, and how often where a parameter began at 0
 ALIKE = 0.5  # of two measures of one curvature
 SEEN = 1e3  # times the rounding of an entry of the gradient: a change that is seen
-APART = 1e3  # lengths that differ by so much are of different units
 WIDEST = 2.0**500  # of lengths, and its inverse the shortest: their squares are finite
 
 

@@ -24,12 +24,12 @@ from mflow.base.result import OptimizeResult, Result, keep_origin, put_later
 from mflow.base.telling import counted, tell
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, both_of, gradient_of, products_of, value_of
 from mflow.derivatives.cost_look import LARGE
-from mflow.derivatives.differences import EPS, FALL, TINY, tried
+from mflow.derivatives.differences import EPS, FALL, TINY, UNLIKE, tried
 from mflow.derivatives.remainder import GradientWarning
 from mflow.optimize.directions import Tests, direction_of, takes_bounds
 from mflow.optimize.doubts import ASKS, Doubts
 from mflow.optimize.linesearch import LineSearch
-from mflow.optimize.looks import MEASURED, PATIENCE, STALLING, Counted, Goal, Onward, Saving, pulled
+from mflow.optimize.looks import MEASURED, PATIENCE, STALLING, Counted, Goal, Onward, Saving
 from mflow.solvers.jacobian_doubt import hessian_said
 
 __all__ = ["CONVERGED", "ENDINGS", "FAILED", "RESTS", "STALLED", "STOPPED", "UNEVEN", "LineDescent", "ending", "overflow_text"]
@@ -276,15 +276,10 @@ class LineDescent(Counted):
         self.mark = None
         return False, 0
 
-    @property
-    def pulled(self) -> bool:
-        """Whether a small gradient may be so for the units of cost and x alone."""
-        return pulled(self)
-
     def measure(self) -> bool:
         """Whether the cost shows that its parameters are of different units, where none were given: it begins anew from the lowest point in
         lengths of their own then."""
-        from mflow.derivatives.scales import APART, measured, spread  # few runs need it
+        from mflow.derivatives.scales import measured, spread  # few runs need it
 
         x, value, grad = self.run.lowest()
         known, self.looked_for = self.looked_for or self.scale is not None, True
@@ -296,7 +291,7 @@ class LineDescent(Counted):
         self.doubts.beside += calls * self.problem.compiled  # a Python gradient counts its own
         if values is not None:
             self.doubts.callback.nfev += calls
-        if lengths is None or spread(lengths) < APART:
+        if lengths is None or spread(lengths) < UNLIKE:
             return False
         self.scale, self.measured, self.goal = lengths.reshape(self.start.shape), True, Goal(value=value)
         self.doubts.measure_by(self.scale)
@@ -534,8 +529,7 @@ class LineDescent(Counted):
         )  # fmt: skip
         if self.keep_path:
             out.path = self._path()
-        if self.scale is not None:
-            out["x_scale"] = self.scale
+        out["x_scale"] = self.scale
         keep_origin(out, functools.partial(self._landscape, reason == "converged" and not low))
         kind: Any = type(method)
         keeps = inverse_kept(kind) if self.doubts.box is None else ""

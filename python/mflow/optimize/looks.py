@@ -22,8 +22,7 @@ from mflow.curvature.frozen import Bearing
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, run_bearing, value_of
 from mflow.curvature.watch import Watch, watch_of
 from mflow.derivatives.cost_look import NOISY
-from mflow.derivatives.differences import FALL
-from mflow.derivatives.scales import APART
+from mflow.derivatives.differences import FALL, UNLIKE
 from mflow.optimize.doubts import Doubts
 from mflow.saving.fields import NOT_CONTROLLED, check_fields, check_names, counts_of
 from mflow.saving.saved_look import look_of, read_look
@@ -44,6 +43,7 @@ ROSE = (
 )
 STALLING, PATIENCE = 50, 3  # iterations that leave the cost as it was, to the last digit, and how often in a row
 FINER = 4  # times that a gtol in the units of the cost gets finer as the cost falls
+PROMISED = 1e-9  # of the cost: by less, in a parameter's size, it promises to fall by nothing that values show
 SPENT = 1e-11  # of the cost at x0: less is left where it comes to 0, and slopes beside it tell nothing
 MEASURED = 100  # parameters up to which their lengths are measured: each takes gradients
 FILE_EVERY = 1000  # iterations between two files
@@ -272,7 +272,7 @@ def pulled(descent: Any) -> bool:
     if run.uneven or run.pulls(descent.began, FALL):
         return True
     x, grad = run.here()
-    if not 1.0 / APART < largest(x) < APART:
+    if not 1.0 / UNLIKE < largest(x) < UNLIKE and run.pulls(descent.began, PROMISED):
         return True
     if descent.doubts.box is None:
         return False

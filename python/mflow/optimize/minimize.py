@@ -27,7 +27,7 @@ from mflow.optimize.directions import check_options, chosen, products_of
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.line_descent import CONVERGED, ENDINGS, FAILED, RESTS, STALLED, STOPPED, UNEVEN, LineDescent
 from mflow.optimize.linesearch import LineSearch
-from mflow.optimize.looks import FINER, SPENT, Goal, Kept, Onward, Saving, asked_looks, asked_path, unsized
+from mflow.optimize.looks import FINER, SPENT, Goal, Kept, Onward, Saving, asked_looks, asked_path, pulled, unsized
 from mflow.solvers.finite_jacobian import blamed, finite_jacobian
 
 if TYPE_CHECKING:
@@ -133,8 +133,9 @@ def minimize(
         Typical sizes of the parameters, or steps that change the cost by a like amount: ``x_scale=[1e-10, 1e-10, 1]`` for two lengths
         in metres and an angle. The run is that over ``x / x_scale``, with gtol for the gradient times x_scale; x, jac and all else of the
         result stay as they are. Rounded to powers of 2, so that nothing else is rounded. For methods with a line search and "trust_ncg".
-        Where it is not given, and a search ends in doubt with parameters whose sizes differ by a thousand or more, or fails, it is measured
-        there by a gradient a parameter (up to 100 of them), the run goes on so, the message says it and ``res.x_scale`` has it.
+        Where it is not given, and a search fails, or ends where the cost still falls while a parameter moves alone, by a hundredth of its
+        size, it is measured there by two gradients or more for each parameter (most where x0 has zeros; up to 100 parameters), the run goes
+        on so if they differ by a thousand or more, the message says it and ``res.x_scale`` has it; None where there is none.
     check_gradient : bool
         Whether the gradient given is compared with the cost at x0, and once more where the run ends, along a fixed direction, or across a
         straight way, by two evaluations each (more where these differ; a compiled cost's is looked at in its first run, by a gradient
@@ -269,7 +270,7 @@ def _result_of(
             first, last = descent.run.largest_slope
             quiet = status == CONVERGED and not last >= SLOPED * first > 0.0 and doubts.checks
             if quiet and isinstance(descent, LineDescent):  # as most
-                quiet = not descent.pulled
+                quiet = not pulled(descent)
             if not quiet and doubts.checks and _in_doubt(descent, status):
                 status, gtol, unearned = _looked_at(descent, doubts, limit, gtol, callback, status)
         else:
@@ -316,7 +317,7 @@ def _in_doubt(descent: Any, status: int) -> bool:
     if status != CONVERGED:
         return status in (FAILED, STALLED, UNEVEN) and isinstance(descent, LineDescent)
     first, last = descent.run.largest_slope
-    return bool(last >= SLOPED * first > 0.0) or bool(descent.pulled)
+    return bool(last >= SLOPED * first > 0.0) or bool(pulled(descent) if isinstance(descent, LineDescent) else descent.pulled)
 
 
 def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: Any, status: int) -> tuple[int, float, str]:
@@ -335,7 +336,7 @@ def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: 
             return _gone(descent, doubts, limit, gtol, callback)
         if status != CONVERGED:
             return (RESTS if descent.at_rest(gtol) else status), gtol, ""
-    fall = doubts.falls_alone(*descent.here(), descent.began) if searches and descent.pulled else 0.0
+    fall = doubts.falls_alone(*descent.here(), descent.began) if searches and pulled(descent) else 0.0
     if fall > 0.0:
         return _gone_on_falling(descent, doubts, limit, gtol, callback, fall)
     first, last = descent.run.largest_slope

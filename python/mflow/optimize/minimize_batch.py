@@ -27,9 +27,8 @@ from mflow.base.tables import frame
 from mflow.base.telling import Told, counted, heard, tell_of_members
 from mflow.base.threads import processors
 from mflow.curvature.landscape import GTOL, gradient_of
-from mflow.derivatives.differences import FALL, SLOPED, STEEP
+from mflow.derivatives.differences import FALL, SLOPED, STEEP, UNLIKE
 from mflow.derivatives.own_units import allows
-from mflow.derivatives.scales import APART, read_scale
 from mflow.implicit.batch import Implicit, ImplicitDescents, check_squares, data_of
 from mflow.implicit.linear import RECORD, is_implicit_sgd
 from mflow.integrate.ensemble import on_threads
@@ -219,7 +218,11 @@ def minimize_batch(
     tables: Any = None
     search: Any
     rates = None
-    scale = read_scale(x_scale, np.empty(points.shape[1:]))
+    scale = None
+    if x_scale is not None:
+        from mflow.derivatives.scales import read_scale  # few calls need it
+
+        scale = read_scale(x_scale, np.empty(points.shape[1:]))
     given = method, line_search, {**parameters, "x_scale": x_scale}
     if is_implicit_sgd(method):
         method, search, tables = _implicit(method, line_search, {**parameters}, fun, batch_data, points, **rows)
@@ -394,7 +397,7 @@ class Work:
         if self.task.usual and self.task.alone is not None:
             sizes = np.abs(core.x[lo:hi])
             most, least = np.max(sizes, axis=1, initial=0.0), np.min(np.where(sizes > 0.0, sizes, math.inf), axis=1, initial=math.inf)
-            apart = (most >= APART * least) | ~((most > 1.0 / APART) & (most < APART))
+            apart = (most >= UNLIKE * least) | ~((most > 1.0 / UNLIKE) & (most < UNLIKE))
             units = (code == lane_descent.ENDINGS["converged"]) & apart & (gmax > 0.0) & ~small
         for k in (lo + np.flatnonzero(small | failed | units)).tolist():
             if self.stopped:
