@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import mflow
+from mflow.derivatives.scales import measured
 
 Array = NDArray[np.float64]
 METHODS = ["lbfgs", "bfgs", "cg", "trust_ncg"]
@@ -179,3 +180,134 @@ def test_what_is_no_length_is_named(bad: Any) -> None:
 def test_steps_of_their_own_take_none() -> None:
     with pytest.raises(ValueError, match="x_scale: adam without a line search takes none"):
         mflow.minimize(water, starts(1)[0], jac=True, method="adam", lr=0.1, x_scale=SIZES)
+
+
+def two_units(z: Array) -> tuple[float, Array]:
+    """A spring in metres and a capacitor in coulombs, joules: 2 nm and 60 fC."""
+    x, q = z
+    return (x - 2e-9) ** 2 + 0.5 * q * q / 4e-14 - 1.5 * q, np.array([2.0 * (x - 2e-9), q / 4e-14 - 1.5])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_small_part_of_the_cost_is_minimised_too(method: str) -> None:
+    """Of 40 such starts 30 to 35 were "converged" with the length where it began, as it is worth 1e-5 of the cost."""
+    for x0 in np.array([2e-9, 6e-14]) * 10.0 ** np.random.default_rng(0).uniform(-2.0, 1.0, (12, 2)):
+        r = mflow.minimize(two_units, x0, jac=True, method=method)
+        assert r.success
+        np.testing.assert_allclose(r.x, [2e-9, 6e-14], rtol=1e-3)
+
+
+@pytest.mark.parametrize("x0", [[1e-9, 0.0], [0.0, 0.0], [1e-9, 1e-30]])
+@pytest.mark.parametrize("within", [[(-1e-6, 1e-6), (0, 1e-11)], [(None, None), (0, 1e-11)], [(None, None), (0, None)]])
+def test_room_that_is_small_is_no_slope(x0: list[float], within: Any) -> None:
+    """At x0 the slope was -1.5 and the room to the bound 1e-11, which gtol allowed: "converged" after no iteration."""
+    r = mflow.minimize(two_units, x0, jac=True, bounds=within)
+    assert r.success
+    np.testing.assert_allclose(r.x, [2e-9, 6e-14], rtol=1e-6)
+
+
+@pytest.mark.parametrize("within", [(-1e-6, 1e-6), (0, 1e-6), (None, 1e-6), (-1e-5, 1e-5), (0, None)])
+def test_the_same_of_one_parameter_from_0(within: Any) -> None:
+    r = mflow.minimize(lambda x: ((1e6 * x[0] - 0.7) ** 2, 2e6 * (1e6 * x - 0.7)), [0.0], jac=True, bounds=[within])
+    assert r.success
+    np.testing.assert_allclose(r.x, [7e-7], rtol=1e-6)
+
+
+@pytest.mark.parametrize("within", [None, [(0, None)] * 2, [(0, 1e-4)] * 2])
+@pytest.mark.parametrize("d", [1e-6, 1e-10])
+def test_small_parameters_that_have_not_moved(within: Any, d: float) -> None:
+    """The second stood at 3 d, as the room to its bound was at most gtol."""
+    r = mflow.minimize(lambda x: (0.5 * np.sum((x / d - 1.0) ** 2), (x / d - 1.0) / d), [0.5 * d, 3.0 * d], jac=True, bounds=within)
+    assert r.success
+    np.testing.assert_allclose(r.x, [d, d], rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("size", [1e-3, 1e-5])
+def test_a_flat_parameter_beside_a_steep_one(method: str, size: float) -> None:
+    """The first stood at 900: its slope was small from the start."""
+
+    def cost(y: Array) -> tuple[float, Array]:
+        u = y / [300.0, 1.0] - 1.0
+        return 0.5 * size * float(u[0] ** 2 + 100.0 * u[1] ** 2), size * np.array([u[0] / 300.0, 100.0 * u[1]])
+
+    r = mflow.minimize(cost, [900.0, 2.0], jac=True, method=method)
+    assert r.success
+    np.testing.assert_allclose(r.x, [300.0, 1.0], rtol=1e-6)
+
+
+def test_an_x_scale_that_is_far_too_small() -> None:
+    """gtol met the slope times 1e-6 at once: "converged" at [3, 1]."""
+    w = np.array([1.0, 100.0])
+    r = mflow.minimize(lambda x: (0.5 * w @ (x - 1.0) ** 2, w * (x - 1.0)), [3.0, 2.0], jac=True, x_scale=[1e-6, 1.0])
+    assert r.success
+    np.testing.assert_allclose(r.x, [1.0, 1.0], rtol=1e-6)
+
+
+def bent(D: float) -> Any:
+    """Rosenbrock's, in units of D."""
+    return lambda x: 100.0 * (x[1] / D - (x[0] / D) ** 2) ** 2 + (1.0 - x[0] / D) ** 2
+
+
+@pytest.mark.parametrize("D", [1e-4, 1e3, 1e5])
+@pytest.mark.parametrize("share", [0.0, 1e-3])
+def test_differences_over_shares_of_x_scale_are_so_wherever_x_is(D: float, share: float) -> None:
+    """They were over 6e-6 of D times x: x was 23 % off, "converged"."""
+    r = mflow.minimize(bent(D), [share * D] * 2, x_scale=D)
+    assert r.success
+    np.testing.assert_allclose(r.x, [D, D], rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_start_far_off_hides_no_cost_that_is_left(method: str) -> None:
+    """Beside a cost of 1e8 at x0 one of 28 was none: "converged" at [-4.3, 18]."""
+    D = np.array([3.8619287e-6, 2.28138431e5])
+
+    def cost(x: Array) -> tuple[float, Array]:
+        u, v = x / D
+        return 100.0 * (v - u * u) ** 2 + (1.0 - u) ** 2, np.array([-400.0 * u * (v - u * u) - 2.0 * (1.0 - u), 200.0 * (v - u * u)]) / D
+
+    r = mflow.minimize(cost, np.array([37.17, 18.175]) * D, jac=True, method=method)
+    assert r.success
+    np.testing.assert_allclose(r.x, D, rtol=1e-6)
+
+
+def test_a_search_that_fails_far_up_has_not_converged() -> None:
+    """gtol was one of what the cost had come down by, and met by a slope of 3000 beside a cost of 7, where the search failed."""
+    D, y = np.array([2.565e-8, 2.648e-3]), np.array([1.5, 2.25, 2.625])
+
+    def beale(x: Array) -> float:
+        u, v = x / D
+        return float(np.sum((y - u * (1.0 - v ** np.array([1, 2, 3]))) ** 2))
+
+    r = mflow.minimize(beale, np.array([-3.476, -31.1]) * D)
+    assert not r.success or r.fun < 1e-6
+
+
+def test_lengths_take_values_and_no_gradients_by_differences() -> None:
+    """Each took two gradients or more, of n + 1 values and more each: 272 beside the 829 of a run of 8 parameters from a start with a 0."""
+    D, asked = 10.0 ** np.arange(-4.0, 4.0), list[Array]()
+
+    def cost(x: Array) -> float:
+        asked.append(x)
+        return float(np.sum((x / D - 1.0) ** 2))
+
+    x = 3.0 * D
+    lengths, count = measured(lambda x: x, x, 4.0 / D, None, False, (cost, 32.0))
+    assert lengths is not None
+    assert count == len(asked) == 4 * D.size
+    assert np.all(np.abs(np.log2(lengths / lengths[0]) - np.log2(D / D[0])) <= 1.0)  # each is rounded to a power of 2
+    lower, upper = np.where(np.arange(8) < 4, -np.inf, x), np.where(np.arange(8) < 4, x, np.inf)
+    again, _ = measured(lambda x: x, x, 4.0 / D, (lower, upper), False, (cost, 32.0))  # with room to one side alone
+    np.testing.assert_array_equal(again, lengths)
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "trust_ncg"])
+def test_members_of_a_batch_are_looked_at_too(method: str) -> None:
+    """80 of 360 such members were "converged" with a parameter where it began; `minimize` of each was right."""
+    D, small = np.array([1.2e-4, 3.6, 3.5]), 1e-6
+    A = small * np.array([[2.0, 0.15, 0.0], [0.15, 1.0, 0.2], [0.0, 0.2, 5.0]]) / np.multiply.outer(D, D)
+    starts = D * (1.0 + np.random.default_rng(0).normal(size=(6, 3)))
+    r = mflow.minimize_batch(mflow.objectives.Quadratic(A, A @ D), starts, method=method)
+    assert set(r.reason) == {"converged"}
+    np.testing.assert_allclose(r.x, np.tile(D, (6, 1)), rtol=1e-3)

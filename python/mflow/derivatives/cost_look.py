@@ -97,6 +97,7 @@ class CostLook:
     asked = FORWARD  # the mode of differences at the beginning
     short, compared = False, np.zeros(0)  # differences are taken over shorter lengths that agree; where that was asked last
     scaled = False  # those are lengths that x_scale says
+    units: Any = 1.0  # those, n of them; what stands for small x
     own, settled = False, np.zeros(0)  # differences are taken over shares of small numbers themselves; an end that was looked at
     sighted, rises = np.zeros(0), 0  # an end at which slopes that differences do not see were looked for; 1 where it rises on both sides
     # of it, in `along`, -1 where it falls, 0 where it does neither
@@ -219,7 +220,7 @@ class CostLook:
         """|x_j| of small numbers whose differences are longer than a share of them and that may move to both sides; else 0."""
         size = np.abs(x)
         usual = EPS**0.5 if callback.mode == FORWARD else OWN
-        lengths = usual * np.maximum(1.0, size) if callback.scales is None else callback.scales * np.maximum(1.0, size)
+        lengths = (usual if callback.scales is None else _shares(callback)) * np.maximum(self.units, size)
         small = (size < TINY) & (lengths > 2.0 * OWN * size) & (size > 0.0)
         if callback.within is not None:
             lower, upper = callback.within
@@ -237,7 +238,7 @@ class CostLook:
 
     def _shorten(self, callback: Any, x: Array, grad: Array, gtol: float, sizes: Array) -> bool:
         """Takes shares of those sizes that show another slope, and the same over a share ten times as long, as noise does not."""
-        scales = np.full(x.size, OWN) if callback.scales is None else callback.scales.copy()
+        scales = np.full(x.size, OWN) if callback.scales is None else _shares(callback).copy()
         found = False
         for j in np.flatnonzero(sizes)[:EACH]:
             move = sizes[j] * (np.arange(x.size) == j)
@@ -246,11 +247,15 @@ class CostLook:
             was = float(grad[j]) * float(sizes[j])
             agree, bent = abs(slope - longer) <= APART * abs(slope), abs(slope - was) > APART * abs(slope) + 2.0 * noise
             if agree and bent and abs(slope) > gtol * float(sizes[j]) + 2.0 * noise:
-                scales[j], found = OWN * float(sizes[j]), True
+                scales[j], found = OWN * float(sizes[j] / np.maximum(self.units, np.abs(x))[j]), True
         if found:
             self.own = True
-            callback.scales, callback.mode = scales, CENTRAL
+            self._take_over(callback, scales)
         return found
+
+    def _take_over(self, callback: Any, shares: Array) -> None:
+        """Central differences over these shares of what is longer, the units or x."""
+        callback.scales, callback.mode = np.stack([shares, self.units]) if self.scaled else shares, CENTRAL
 
     def longer(self, callback: Any, x: Array, value: float) -> bool:
         """Once, where no step along differences lowers the cost: whether it has noise, beyond rounding, that longer ones pass over."""
@@ -266,10 +271,11 @@ class CostLook:
         return self._lengthen(callback, max(one.step for one in sloped), x.size)
 
     def measure_by(self, callback: Any, sizes: Array) -> None:
-        """Central differences over shares of these sizes, in units of max(1, |x|)."""
+        """Central differences over shares of these sizes, or of x where it is longer."""
         if not self.step:
             self.own = self.scaled = True
-            callback.scales, callback.mode = OWN * sizes, CENTRAL
+            self.units = sizes
+            self._take_over(callback, np.full(sizes.size, OWN))
 
     def sharpen(self, callback: Any) -> bool:
         """Whether differences were forward ones of the usual lengths; they are central ones now."""
@@ -404,7 +410,7 @@ class CostLook:
             "first": float(self.first), "rises": self.rises, "still": self.still.tolist(),
         }  # fmt: skip
         arrays = {"at": self.at, "compared": self.compared, "settled": self.settled, "sighted": self.sighted}
-        arrays |= {"scales": callback.scales} if self.own or self.short else {}
+        arrays |= {"scales": _shares(callback)} if self.own or self.short else {}
         return facts, arrays | ({} if self.noisy is None else {"noisy": self.noisy[0], "way": self.noisy[1]})
 
     def take(self, callback: Any, facts: dict[str, Any], arrays: dict[str, Array]) -> bool:
@@ -422,7 +428,7 @@ class CostLook:
         if self.step > 0.0:
             self._lengthen(callback, self.step, math.prod(self.shape))
         elif "scales" in arrays:
-            callback.scales = arrays["scales"]
+            self._take_over(callback, arrays["scales"])
         return True
 
     @property
@@ -435,7 +441,7 @@ class CostLook:
     def note(self) -> str:
         """What is to be said of the differences in a result's message."""
         if self.scaled:
-            return f"; differences are taken over {OWN:.2g} of x_scale, or of x0"
+            return f"; differences are taken over {OWN:.2g} of x_scale, or of x"
         if self.own:
             return f"; differences are taken over {OWN:.2g} of small numbers x themselves, as the cost bends within longer ones"
         if self.short:
@@ -446,6 +452,12 @@ class CostLook:
         why = f"the cost's values have noise of about {self.noise:.1g} of them" if self.noise > NOISY else "they vanish over shorter steps"
         why = "the cost has a kink near x" if self.kink else why
         return f"; differences are taken over {self.step:.2g} of x, as {why}" if self.step else ""
+
+
+def _shares(callback: Any) -> Array:
+    """Lengths of differences, relative to what is longer, the units or x."""
+    shares: Array = callback.scales if callback.scales.ndim == 1 else callback.scales[0]
+    return shares
 
 
 def cost_problem(

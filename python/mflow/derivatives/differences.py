@@ -28,6 +28,7 @@ __all__ = [
     "FALL",
     "SLOPED",
     "STEEP",
+    "UNLIKE",
     "Digits",
     "Scan",
     "along",
@@ -53,6 +54,7 @@ FULL = 45  # significant bits from which on values count as those of float64
 SOME = 8  # bits below which values are too short to tell anything: small whole numbers, halves
 ENTRIES = 400  # of values, and of the entries of each, that are looked at
 FALL = 1e-3  # of a cost: by which it does not fall within x's own size where it has converged; of that size
+UNLIKE = 1e3  # lengths that differ by so much are of different units
 STEEP = 0.01  # of the gradient at a start: where one that is larger ends a run, its gtol may be too large for these units
 SLOPED = 1e-4  # of it: where one that is larger ends a run, some iterations more may tell whether the cost falls
 ASIDE = 0.00137 * 2.0**0.5  # a step to a point whose coordinates are no short numbers, binary or decimal

@@ -12,10 +12,12 @@ from mflow_core.arithmetic.starts import largest
 from mflow.base.checks import Array
 from mflow.derivatives.differences import FALL, tried
 
-__all__ = ["SLIGHT", "Finer", "allows", "fall_beside", "finer_gtol", "gtol_of"]
+__all__ = ["SLIGHT", "Finer", "allows", "fall_beside", "falls_alone", "finer_gtol", "gtol_of", "sizes_of", "widths_of"]
 
 SLIGHT = 1e-11  # of a cost that is an offset for the most part: likewise, beyond rounding
 LITTLE, MUCH = 0.05, 3.0  # of what a gradient promises: by less, or more, noise makes a cost fall
+
+ALONE, ASKED = 0.01, 100  # of a parameter's size: by so much it moves alone; how many parameters, those that promise most, are asked
 
 
 class Finer(NamedTuple):
@@ -25,6 +27,53 @@ class Finer(NamedTuple):
     gtol: float
     fall: float
     calls: int
+
+
+def sizes_of(x: Array, grad: Array, bounds: tuple[Array, Array] | None) -> tuple[Array, Array]:
+    """(sizes of the parameters: their own, or if they are 0 those that bounds tell, 0 where nothing does; the room that each has to go down
+    along its slope)."""
+    sizes = np.abs(x)
+    if bounds is None:
+        return sizes, np.full(x.size, math.inf)
+    lower, upper = bounds
+    return np.where(sizes == 0.0, widths_of(bounds), sizes), np.where(grad > 0.0, x - lower, upper - x)
+
+
+def widths_of(bounds: tuple[Array, Array]) -> Array:
+    """Sizes that bounds tell: the room between them, or where one is; 0 where they tell none."""
+    lower, upper = (np.where(np.isfinite(bound), bound, 0.0) for bound in bounds)
+    return np.where(np.isfinite(bounds[0]) & np.isfinite(bounds[1]), upper - lower, np.maximum(np.abs(lower), np.abs(upper)))
+
+
+def falls_alone(
+    values: Callable[[Array], Any], x: Array, value: float, grad: Array, sizes: Array, rooms: Array, least: float
+) -> tuple[float, int]:
+    """(what a cost falls by where one parameter alone moves by a hundredth of its size, above `least` and about what its slope promises, or
+    0; evaluations). Where it falls so far along a parameter, that is not where the cost has its minimum, however small its slope is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mflow.derivatives.own_units import falls_alone
+    >>> x, D, free = np.array([2e-9, 1.0]), np.array([1e-9, 1.0]), np.full(2, np.inf)
+    >>> cost = lambda x: float(np.sum((x / D - 1.0) ** 2))
+    >>> fall, count = falls_alone(cost, x, 1.0, 2.0 * (x / D - 1.0) / D, np.abs(x), free, 1e-11)
+    >>> round(fall, 4), count
+    (0.0396, 1)
+    """
+    steps, count = np.minimum(ALONE * sizes, rooms), 0
+    promised = np.abs(grad) * steps
+    for j in np.argsort(-promised, kind="stable")[:ASKED]:
+        if not promised[j] > least:
+            break
+        at = x.copy()
+        at[j] -= math.copysign(steps[j], grad[j])
+        count += 1
+        there = tried(values, at)
+        fall = math.nan if there is None else value - float(there)
+        if max(least, LITTLE * promised[j]) < fall < MUCH * promised[j]:
+            return fall, count
+    return 0.0, count
 
 
 def gtol_of(gtol: float, x: Array, value: float) -> float:

@@ -19,13 +19,12 @@ import numpy as np
 from mflow.base.checks import Array, check_whole, real_array, shown
 from mflow.derivatives.differences import EPS, tried
 
-__all__ = ["APART", "measured", "powers_of", "read_scale", "scale_of_powers", "spread"]
+__all__ = ["measured", "powers_of", "read_scale", "scale_of_powers", "spread"]
 
 NEAR = 1e-3  # of a parameter: over it the gradient is compared
 FARTHER, TIMES = 1e3, 14  # how much farther, and how often where a parameter began at 0
 ALIKE = 0.5  # of two measures of one curvature
 SEEN = 1e3  # times the rounding of an entry of the gradient: a change that is seen
-APART = 1e3  # lengths that differ by so much are of different units
 WIDEST = 2.0**500  # of lengths, and its inverse the shortest: their squares are finite
 
 
@@ -40,7 +39,9 @@ def read_scale(x_scale: Any, start: Array) -> Array | None:
         raise ValueError(f"x_scale: expected one number or an array of shape {start.shape}, got shape {given.shape}")
     wrong = given[~((given >= 1.0 / WIDEST) & (given <= WIDEST))]
     if wrong.size:
-        raise ValueError(f"x_scale: expected lengths of parameters above 0, as 1e-10 for metres in a molecule, got {wrong[0]:g}")
+        raise ValueError(
+            f"x_scale: expected lengths of parameters from 3e-151 to 3e150, as 1e-10 for metres in a molecule, got {wrong[0]:g}"
+        )
     return in_twos(np.broadcast_to(given.reshape(() if given.size == 1 else start.shape), start.shape))
 
 
@@ -55,10 +56,9 @@ def spread(lengths: Array) -> float:
     return float(np.max(some) / np.min(some)) if some.size else 1.0
 
 
-def powers_of(scale: Array | None) -> list[float]:
+def powers_of(scale: Array | None) -> list[int]:
     """Lengths for a file."""
-    powers: list[float] = [] if scale is None else np.log2(scale).ravel().tolist()
-    return powers
+    return [] if scale is None else [int(power) for power in np.log2(scale).ravel()]
 
 
 def scale_of_powers(powers: Any, start: Array) -> Array:
@@ -66,23 +66,39 @@ def scale_of_powers(powers: Any, start: Array) -> Array:
     if not isinstance(powers, list) or len(powers) != start.size:
         raise ValueError(f"powers: expected {start.size} whole numbers, got {powers!r}")
     most = int(math.log2(WIDEST))
-    whole = [check_whole(int(power), "powers", -most, most) for power in powers]
+    whole = [check_whole(power, "powers", -most, most) for power in powers]
     return np.exp2(np.array(whole, np.float64)).reshape(start.shape)
 
 
 def measured(
-    gradient: Callable[[Array], Array], x: Array, grad: Array, box: tuple[Array, Array] | None, from_zero: bool
-) -> tuple[Array | None, int]:
-    """(lengths of the parameters from the cost's curvature along each at a flat x, evaluations of the gradient); None where too few show
-    any. box: bounds, within which it is asked. from_zero: whether some began at 0, so that they tell little of their sizes."""
+    gradient: Callable[[Array], Array], x: Array, grad: Array, box: tuple[Array, Array] | None, from_zero: bool,
+    values: tuple[Callable[[Array], Any], float] | None = None,
+) -> tuple[Array | None, int]:  # fmt: skip
+    """(lengths of the parameters from the cost's curvature along each at a flat x, evaluations); None where too few show any. box: bounds,
+    within which it is asked. from_zero: whether some began at 0, so that they tell little of their sizes. values: the cost, and its value
+    at x, whose second differences stand for a gradient of differences, each entry of which takes evaluations."""
     lower, upper = (np.full(x.size, -np.inf), np.full(x.size, np.inf)) if box is None else box
     sizes, held, count = np.abs(x), lower == upper, 0
     least = float(np.min(sizes[sizes > 0.0], initial=1.0))
     bends = np.full(x.size, math.nan)
 
+    def bend_of_values(cost: Callable[[Array], Any], middle: float, j: int, h: float) -> float:
+        """The second difference of values over h, to one side where there is no room to both; NaN where rounding may hide it."""
+        nonlocal count
+        way = (1.0, -1.0) if lower[j] <= x[j] - h and x[j] + h <= upper[j] else (1.0, 2.0) if x[j] + 2.0 * h <= upper[j] else (-1.0, -2.0)
+        points = [x + step * h * (np.arange(x.size) == j) for step in way]
+        if not all(lower[j] <= at[j] <= upper[j] for at in points):
+            return math.nan
+        count += 2
+        one, other = (math.nan if there is None else float(there) for there in (tried(cost, at) for at in points))
+        change = abs(one + other - 2.0 * middle if sum(way) == 0.0 else middle + other - 2.0 * one)
+        return change / h**2 if change > SEEN * EPS * max(abs(one), abs(other), abs(middle)) else math.nan
+
     def bend(j: int, h: float) -> float:
         """The slope of entry j of the gradient over h; NaN where rounding may hide it."""
         nonlocal count
+        if values is not None:
+            return bend_of_values(*values, j, h)
         at = x.copy()
         at[j] = x[j] + h if x[j] + h <= upper[j] else max(x[j] - h, lower[j])
         count += 1

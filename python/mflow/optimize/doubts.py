@@ -186,6 +186,19 @@ class Doubts:
         self.valued, self.beside = self.valued + self.differences * found.calls, self.beside + (not self.differences) * found.calls
         return found
 
+    def falls_alone(self, x: Array, value: float, grad: Array, began: float) -> float:
+        """`mflow.derivatives.own_units.falls_alone`, as a share of the cost that is left or that it has come down by."""
+        from mflow.derivatives.own_units import SLIGHT, falls_alone, sizes_of  # few runs need it
+
+        flat, slopes, unit = x.ravel(), grad.ravel(), max(abs(value), began - value if math.isfinite(began - value) else 0.0)
+        sizes, rooms = sizes_of(flat, slopes, None if self.box is None else self.box.flat)
+        found = falls_alone(self._values(), flat, value, slopes, sizes, rooms, SLIGHT * unit)
+        if self.callback is not None:
+            self.callback.nfev += found[1]
+        else:
+            self.beside += found[1]
+        return found[0] / (unit or 1.0)
+
     def longer(self, problem: Problem, x: Array, value: float) -> bool:
         """Where differences lead nowhere: whether the cost is noisy at x, and longer central ones are taken from now on."""
         callback = problem.callback
@@ -197,10 +210,9 @@ class Doubts:
         return self.sharpens() and self.turned(gradient(x), grad, BIASED)
 
     def measure_by(self, scale: Array) -> None:
-        """Differences are central ones over shares of these lengths of the parameters, or of x0 where it is longer, save by diff_step=."""
+        """Differences are central ones over shares of these lengths of the parameters, or of x where it is longer, save by diff_step=."""
         if self.callback is not None and self.look is not None and self.diff_step is None:
-            size = np.abs(self.start).ravel()
-            self.look.measure_by(self.callback, np.maximum(scale.ravel(), size) / np.maximum(1.0, size))
+            self.look.measure_by(self.callback, scale.ravel())
 
     def sharpens(self) -> bool:
         """Whether differences were forward ones of the usual lengths; they are central ones now."""

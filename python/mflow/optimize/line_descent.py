@@ -18,18 +18,18 @@ from mflow_core.optimize.products import Products
 from mflow_core.stepping import stepper
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, check_number, check_whole
+from mflow.base.checks import Array, check_whole
 from mflow.base.methods import Method
 from mflow.base.result import OptimizeResult, Result, keep_origin, put_later
 from mflow.base.telling import counted, tell
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, both_of, gradient_of, products_of, value_of
 from mflow.derivatives.cost_look import LARGE
-from mflow.derivatives.differences import EPS, FALL, TINY, tried
+from mflow.derivatives.differences import EPS, FALL, TINY, UNLIKE, tried
 from mflow.derivatives.remainder import GradientWarning
 from mflow.optimize.directions import Tests, direction_of, takes_bounds
 from mflow.optimize.doubts import ASKS, Doubts
 from mflow.optimize.linesearch import LineSearch
-from mflow.optimize.looks import MEASURED, PATIENCE, STALLING, Counted, Onward, Saving
+from mflow.optimize.looks import MEASURED, PATIENCE, STALLING, Counted, Goal, Onward, Saving
 from mflow.solvers.jacobian_doubt import hessian_said
 
 __all__ = ["CONVERGED", "ENDINGS", "FAILED", "RESTS", "STALLED", "STOPPED", "UNEVEN", "LineDescent", "ending", "overflow_text"]
@@ -113,8 +113,8 @@ class LineDescent(Counted):
     _largest = math.nan  # the largest entry of the gradient of a minimum to rounding
     _again = 0  # how often it began again with other differences where it had come to an end; AGAIN: it no longer does
     _least: float | None = None  # of this run of the core's; None: not known yet
-    goal = 0, math.nan, math.nan  # with these: how often gtol was made finer, that, and the cost it is meant for
-    measured = _looked_for = False  # whether the lengths of the parameters were measured along the way; whether that was tried
+    goal = Goal()  # of a run with these
+    measured = looked_for = False  # whether the lengths of the parameters were measured along the way; whether that was tried
 
     def __init__(
         self, doubts: Doubts, method: Method, search: Any, settings: dict[str, Any], keep_path: bool,
@@ -202,7 +202,7 @@ class LineDescent(Counted):
             if not ended:
                 self._least = None
                 status = self._go(limit, gtol)
-        unsized = self.run.uneven and self.from_zero and self.doubts.checks and not self._looked_for  # measured first
+        unsized = self.run.uneven and self.from_zero and self.doubts.checks and not self.looked_for  # measured first
         return RESTS if status in (FAILED, STALLED) and not unsized and self.at_rest(gtol) else status
 
     def at_rest(self, gtol: float) -> bool:
@@ -276,28 +276,24 @@ class LineDescent(Counted):
         self.mark = None
         return False, 0
 
-    @property
-    def pulled(self) -> bool:
-        """Whether the gradient is large beside the cost, and what it has come down by, in the size of some parameter; or a size is not
-        known, as it began at 0."""
-        unsized = self.run.uneven and self.from_zero and not self.doubts.differenced
-        return unsized or self.run.pulls(self.began, FALL)
-
     def measure(self) -> bool:
         """Whether the cost shows that its parameters are of different units, where none were given: it begins anew from the lowest point in
         lengths of their own then."""
-        from mflow.derivatives.scales import APART, measured, spread  # few runs need it
+        from mflow.derivatives.scales import measured, spread  # few runs need it
 
         x, value, grad = self.run.lowest()
-        if self._looked_for or self.scale is not None or not 1 < x.size <= MEASURED or grad is None:
+        known, self.looked_for = self.looked_for or self.scale is not None, True
+        if known or not 1 < x.size <= MEASURED or grad is None:
             return False
-        self._looked_for = True
         box = None if self.doubts.box is None else self.doubts.box.flat
-        lengths, calls = measured(gradient_of(self.problem, self.start), x.ravel(), grad.ravel(), box, self.from_zero)
-        self.doubts.beside += calls * self.problem.compiled  # a Python cost counts its own
-        if lengths is None or spread(lengths) < APART:
+        values = None if self.doubts.callback is None else (self.doubts.value, value)
+        lengths, calls = measured(gradient_of(self.problem, self.start), x.ravel(), grad.ravel(), box, self.from_zero, values)
+        self.doubts.beside += calls * self.problem.compiled  # a Python gradient counts its own
+        if values is not None:
+            self.doubts.callback.nfev += calls
+        if lengths is None or spread(lengths) < UNLIKE:
             return False
-        self.scale, self.measured, self.goal = lengths.reshape(self.start.shape), True, (0, math.nan, value)
+        self.scale, self.measured, self.goal = lengths.reshape(self.start.shape), True, Goal(value=value)
         self.doubts.measure_by(self.scale)
         self._begin(x)
         self._least = None
@@ -316,9 +312,9 @@ class LineDescent(Counted):
         if not isinstance(saved, dict) or set(saved) != {"powers", "earlier", "goal"} or self.scale is not None:
             raise ValueError(f"lengths: expected powers, earlier and goal of a call without x_scale, got {saved!r}")
         self.scale, self.measured = scale_of_powers(saved["powers"], self.start), True
-        rounds, gtol, value = saved["goal"]
-        self.goal = check_whole(rounds, "goal", 0), check_number(gtol, "goal", low=0.0), check_number(value, "goal")
-        self.earlier, self.run, self._looked_for = check_whole(saved["earlier"], "earlier", 0, 2**53), self._run_from(self.start), True
+        self.doubts.measure_by(self.scale)
+        self.goal = Goal.of(saved["goal"])
+        self.earlier, self.run, self.looked_for = check_whole(saved["earlier"], "earlier", 0, 2**53), self._run_from(self.start), True
 
     def _begin(self, x: Array) -> None:
         """Anew from x."""
@@ -374,7 +370,7 @@ class LineDescent(Counted):
         """The status, once STALLING iterations after `mark` it was seen whether it gets on."""
         if status == 0 and self.run.k - mark[0] >= STALLING:
             status, self.mark = self._stalled(*mark[1:]), self.run.standing
-            if status == 0 and self.run.k >= LONG and self.run.uneven and not self._looked_for and self.doubts.checks:
+            if status == 0 and self.run.k >= LONG and self.run.uneven and not self.looked_for and self.doubts.checks:
                 status = UNEVEN
         return status
 
@@ -533,8 +529,7 @@ class LineDescent(Counted):
         )  # fmt: skip
         if self.keep_path:
             out.path = self._path()
-        if self.scale is not None:
-            out["x_scale"] = self.scale
+        out["x_scale"] = self.scale
         keep_origin(out, functools.partial(self._landscape, reason == "converged" and not low))
         kind: Any = type(method)
         keeps = inverse_kept(kind) if self.doubts.box is None else ""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from mflow_core.arithmetic.starts import largest
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_flags, check_number, check_path, check_whole
@@ -20,6 +21,8 @@ from mflow.base.result import OptimizeResult, Result, keep_origin
 from mflow.curvature.frozen import Bearing
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, run_bearing, value_of
 from mflow.curvature.watch import Watch, watch_of
+from mflow.derivatives.cost_look import NOISY
+from mflow.derivatives.differences import FALL, UNLIKE
 from mflow.optimize.doubts import Doubts
 from mflow.saving.fields import NOT_CONTROLLED, check_fields, check_names, counts_of
 from mflow.saving.saved_look import look_of, read_look
@@ -30,7 +33,7 @@ from mflow.stability.limits import stability_limit
 if TYPE_CHECKING:
     from mflow.saving.saved_run import SavedRun
 
-__all__ = ["Counted", "Kept", "Looks", "Onward", "Saving", "asked_looks", "asked_path"]
+__all__ = ["FINER", "SPENT", "Counted", "Goal", "Kept", "Looks", "Onward", "Saving", "asked_looks", "asked_path", "pulled", "unsized"]
 
 GOOD = (0, stepper.CONVERGED, stepper.CONVERGED - 1)  # endings at a point that is one; the last: by the callback
 HIGHER = 1e-6  # of two costs, which rounding and noise may hide
@@ -39,6 +42,9 @@ ROSE = (
     "method='backward_euler', whose steps end no higher than they begin"
 )
 STALLING, PATIENCE = 50, 3  # iterations that leave the cost as it was, to the last digit, and how often in a row
+FINER = 4  # times that a gtol in the units of the cost gets finer as the cost falls
+PROMISED = 1e-9  # of the cost: by less, in a parameter's size, it promises to fall by nothing that values show
+SPENT = 1e-11  # of the cost at x0: less is left where it comes to 0, and slopes beside it tell nothing
 MEASURED = 100  # parameters up to which their lengths are measured: each takes gradients
 FILE_EVERY = 1000  # iterations between two files
 
@@ -239,6 +245,50 @@ class Counted:
         return int(self.run.njev) + self.before[1]
 
 
+class Goal(NamedTuple):
+    """What a run in lengths of its own goes on to: how often gtol was made finer, that (NaN: not known yet), the cost it is meant for, and
+    the gtol before it, which was met."""
+
+    rounds: int = 0
+    gtol: float = math.nan
+    value: float = math.nan
+    before: float = 0.0
+
+    @classmethod
+    def of(cls, saved: Any) -> Goal:
+        """From a file. Raises TypeError or ValueError where it is none."""
+        if not isinstance(saved, list) or len(saved) != len(cls._fields):
+            raise ValueError(f"goal: expected {', '.join(cls._fields)}, got {saved!r}")
+        rounds, gtol, value, before = saved
+        gtol, before = (check_number(number, "goal", low=0.0) for number in (gtol, before))
+        return cls(check_whole(rounds, "goal", 0, FINER), gtol, check_number(value, "goal"), before)
+
+
+def pulled(descent: Any) -> bool:
+    """Whether a gradient that is small may be so for the units of cost and x alone: numbers of x differ by a thousand, or are so small or
+    large; it is large beside the cost, and what it has come down by, in the size of some parameter; or the room to a bound is what is
+    small, and not the slope."""
+    run = descent.run
+    if run.uneven or run.pulls(descent.began, FALL):
+        return True
+    x, grad = run.here()
+    if not 1.0 / UNLIKE < largest(x) < UNLIKE and run.pulls(descent.began, PROMISED):
+        return True
+    if descent.doubts.box is None:
+        return False
+    (lower, upper), gtol = descent.doubts.box, descent.doubts.gtol
+    return bool(np.any(((x > lower) & (grad > gtol)) | ((x < upper) & (grad < -gtol))))
+
+
+def unsized(descent: Any) -> bool:
+    """Whether an end is one of parameters whose sizes tell too little: they differ, and the gradient is large beside the cost that is left;
+    or some began at 0, which tells none, and either is so."""
+    run = descent.run
+    if descent.from_zero:
+        return bool((run.uneven and not descent.doubts.differenced) or run.pulls(descent.began, FALL))
+    return bool(run.uneven and run.pulls(math.nan, FALL) and not abs(run.value) < SPENT * abs(descent.began))
+
+
 class Onward(NamedTuple):
     """Why a run has gone on to a finer gtol than the usual one: that, the share of the cost by which it still fell (0: not known yet), what
     it was, and how far it had come down if that is more, after how many iterations; whether iterations told, and not steps along the
@@ -328,6 +378,7 @@ class Saving:
         facts = {**_search_of(descent), **known, "stalling": [*(descent.mark or (0, 0.0, 0.0)), descent.still]}
         facts |= {"going": descent.going()} if "differences" in known else {}
         facts |= {"lengths": descent.in_lengths()} if descent.measured else {}
+        facts |= {"looked": True} if descent.looked_for and not descent.measured else {}
         facts |= {"from_zero": descent.from_zero} if descent.start.size <= MEASURED else {}
         facts |= {"began": float(descent.began)} if math.isfinite(descent.began) else {}
         facts |= {"onward": list(descent.onward)} if descent.onward is not None else {}
@@ -343,7 +394,9 @@ def _restore_search(descent: Any, facts: dict[str, Any], blocks: dict[str, bytes
     mine = _search_of(descent)
     if "run" in blocks:
         raise ValueError(f"descent: expected the state of a search by {descent.method.name}, got that of steps by {facts.get('method')}")
-    check_names("facts", facts, {*mine, "counts"}, {"stalling", "going", "differences", "began", "onward", "lengths", "from_zero"})
+    check_names(
+        "facts", facts, {*mine, "counts"}, {"stalling", "going", "differences", "began", "onward", "lengths", "from_zero", "looked"}
+    )
     check_fields(facts, mine)
     if ("going" in facts) != ("differences" in facts):
         raise ValueError("going, differences: expected both or neither")
@@ -356,6 +409,9 @@ def _restore_search(descent: Any, facts: dict[str, Any], blocks: dict[str, bytes
         descent.mark, descent.still = _stalling(facts["stalling"], int(descent.run.k))
     if "began" in facts:
         descent.began = check_number(facts["began"], "began", low=descent.run.value)
+    if "looked" in facts:
+        check_flags(looked=facts["looked"])
+        descent.looked_for = facts["looked"] or descent.looked_for
     if "onward" in facts:
         descent.onward = Onward.of(facts["onward"])
     if "differences" in facts:
@@ -371,6 +427,8 @@ def _restore_search(descent: Any, facts: dict[str, Any], blocks: dict[str, bytes
 def _restore_look(doubts: Doubts, saved: Any) -> bool:
     """What is known of differences, and where the run began; False where they are asked for otherwise in this call, or are none."""
     found, arrays = read_look(saved, doubts.start.size)
+    if found["noise"] > NOISY and not found["step"]:
+        raise ValueError(f"noise: expected none where differences are not longer for it, got {found['noise']!r}")
     start = arrays.pop("start")
     if doubts.look is not None and doubts.callback is not None and doubts.look.take(doubts.callback, found, arrays):
         doubts.start = start.reshape(doubts.start.shape)

@@ -27,7 +27,7 @@ from mflow.optimize.directions import check_options, chosen, products_of
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.line_descent import CONVERGED, ENDINGS, FAILED, RESTS, STALLED, STOPPED, UNEVEN, LineDescent
 from mflow.optimize.linesearch import LineSearch
-from mflow.optimize.looks import Kept, Onward, Saving, asked_looks, asked_path
+from mflow.optimize.looks import FINER, SPENT, Goal, Kept, Onward, Saving, asked_looks, asked_path, pulled, unsized
 from mflow.solvers.finite_jacobian import blamed, finite_jacobian
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["minimize"]
 
-FINER = 4  # times that a gtol in the units of the cost gets finer as the cost falls
 MORE = 3  # iterations that tell whether the cost falls where gtol has ended a run
 
 
@@ -134,8 +133,9 @@ def minimize(
         Typical sizes of the parameters, or steps that change the cost by a like amount: ``x_scale=[1e-10, 1e-10, 1]`` for two lengths
         in metres and an angle. The run is that over ``x / x_scale``, with gtol for the gradient times x_scale; x, jac and all else of the
         result stay as they are. Rounded to powers of 2, so that nothing else is rounded. For methods with a line search and "trust_ncg".
-        Where it is not given, and a search ends in doubt with parameters whose sizes differ by a thousand or more, or fails, it is measured
-        there by a gradient a parameter (up to 100 of them), the run goes on so, the message says it and ``res.x_scale`` has it.
+        Where it is not given, and a search fails, or ends where the cost still falls while a parameter moves alone, by a hundredth of its
+        size, it is measured there by two gradients or more for each parameter (most where x0 has zeros; up to 100 parameters), the run goes
+        on so if they differ by a thousand or more, the message says it and ``res.x_scale`` has it; None where there is none.
     check_gradient : bool
         Whether the gradient given is compared with the cost at x0, and once more where the run ends, along a fixed direction, or across a
         straight way, by two evaluations each (more where these differ; a compiled cost's is looked at in its first run, by a gradient
@@ -270,7 +270,7 @@ def _result_of(
             first, last = descent.run.largest_slope
             quiet = status == CONVERGED and not last >= SLOPED * first > 0.0 and doubts.checks
             if quiet and isinstance(descent, LineDescent):  # as most
-                quiet = not (descent.run.uneven or descent.run.pulls(descent.began, FALL))
+                quiet = not pulled(descent)
             if not quiet and doubts.checks and _in_doubt(descent, status):
                 status, gtol, unearned = _looked_at(descent, doubts, limit, gtol, callback, status)
         else:
@@ -317,7 +317,7 @@ def _in_doubt(descent: Any, status: int) -> bool:
     if status != CONVERGED:
         return status in (FAILED, STALLED, UNEVEN) and isinstance(descent, LineDescent)
     first, last = descent.run.largest_slope
-    return bool(last >= SLOPED * first > 0.0) or bool(descent.pulled)
+    return bool(last >= SLOPED * first > 0.0) or bool(pulled(descent) if isinstance(descent, LineDescent) else descent.pulled)
 
 
 def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: Any, status: int) -> tuple[int, float, str]:
@@ -328,14 +328,17 @@ def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: 
     has a size."""
     x, value, grad = descent.here()
     searches = doubts.usual and isinstance(descent, LineDescent)
-    unsized = isinstance(descent, LineDescent) and (descent.run.uneven or (descent.from_zero and descent.nit > 0))
-    if status != CONVERGED or (searches and unsized):
-        if unsized and descent.measure():
+    uneven = isinstance(descent, LineDescent) and (descent.run.uneven or (descent.from_zero and descent.nit > 0))
+    if status != CONVERGED or (searches and unsized(descent)):
+        if (uneven or status == CONVERGED) and descent.measure():
             return _gone_in_lengths(descent, doubts, limit, gtol, callback)
         if status == UNEVEN:
             return _gone(descent, doubts, limit, gtol, callback)
         if status != CONVERGED:
             return (RESTS if descent.at_rest(gtol) else status), gtol, ""
+    fall = doubts.falls_alone(*descent.here(), descent.began) if searches and pulled(descent) else 0.0
+    if fall > 0.0:
+        return _gone_on_falling(descent, doubts, limit, gtol, callback, fall)
     first, last = descent.run.largest_slope
     if not last >= SLOPED * first > 0.0:
         return CONVERGED, gtol, ""
@@ -363,9 +366,30 @@ def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: 
     return CONVERGED, gtol, ""
 
 
+def _gone_on_falling(
+    descent: LineDescent, doubts: Doubts, limit: int, gtol: float, callback: Any, fall: float
+) -> tuple[int, float, str]:  # fmt: skip
+    """The same, where the cost falls by that share while a parameter moves alone: in lengths, where these differ, else to a finer gtol."""
+    from mflow.derivatives.own_units import gtol_of
+
+    if descent.measure():
+        return _gone_in_lengths(descent, doubts, limit, gtol, callback)
+    x, value, _ = descent.here()
+    lengths = np.asarray(x) if descent.scale is None else np.asarray(x) / descent.scale
+    finer = _for_room(doubts, gtol_of(gtol, lengths, value) or gtol, gtol, lengths)
+    finer = min(finer, FALL * descent.run.largest_slope[1])
+    descent.onward = Onward(finer, fall, float(value), float(max(abs(value), descent.began - value)), descent.nit)
+    return _gone_on(descent, doubts, limit, gtol, callback)
+
+
 def _for_room(doubts: Doubts, finer: float, gtol: float, x: Array) -> float:
     """A gtol in the units of the cost over x; within bounds one that the room to them, which is of x, does not meet by itself."""
-    return finer if doubts.box is None else min(finer, gtol * (largest(x) or 1.0))
+    if doubts.box is None:
+        return finer
+    from mflow.derivatives.own_units import widths_of
+
+    widths = widths_of(doubts.box.flat)
+    return min(finer, gtol * (largest(x) or float(np.min(widths[widths > 0.0], initial=1.0))))
 
 
 def _gone_in_lengths(descent: LineDescent, doubts: Doubts, limit: int, gtol: float, callback: Any) -> tuple[int, float, str]:
@@ -376,21 +400,25 @@ def _gone_in_lengths(descent: LineDescent, doubts: Doubts, limit: int, gtol: flo
     from mflow.derivatives.scales import spread
 
     assert descent.scale is not None
-    (rounds, finer, value), before = descent.goal, 0.0
     words = f"parameters differ in units by {spread(descent.scale):.1g}, and the run went on in lengths of their own, those of x_scale"
     while True:
+        rounds, finer, value, before = descent.goal
         if math.isnan(finer):
-            come = descent.began - value
-            size = (min if rounds and come > 0.0 and value != 0.0 else max)(abs(value), come)
-            lengths = descent.run.lowest()[0] / descent.scale
+            come, lengths = descent.began - value, descent.run.lowest()[0] / descent.scale
+            size = max(abs(value), come)
+            if rounds and come > 0.0 and value != 0.0:
+                size = min(abs(value), come)
             finer = _for_room(doubts, gtol_of(gtol, lengths, size), gtol, lengths) if doubts.usual and size > 0.0 else gtol
-            descent.goal = rounds, finer, value
+            descent.goal = descent.goal._replace(gtol=finer)
         status, now = descent.go(limit, finer, callback), descent.run.value
-        if status in (FAILED, STALLED) and descent.run.largest_slope[1] <= before:
-            return CONVERGED, before, words
+        slope = descent.run.largest_slope[1]
+        if status in (FAILED, STALLED) and slope <= before:  # one beside which the cost that is left is large, or nearly 0
+            left = slope * largest(descent.here()[0] / descent.scale) <= FALL * abs(now) or abs(now) < SPENT * abs(descent.began)
+            if left and not doubts.falls_alone(*descent.here(), descent.began) > 0.0:
+                return CONVERGED, before, words
         if status != CONVERGED or not doubts.usual or rounds == FINER or (rounds and now > value - FALL * abs(value)):
             return status, finer, words
-        rounds, before, finer, value = rounds + 1, finer, math.nan, now
+        descent.goal = Goal(rounds + 1, math.nan, now, finer)
 
 
 def _gone_on(descent: LineDescent, doubts: Doubts, limit: int, gtol: float, callback: Any) -> tuple[int, float, str]:
@@ -412,7 +440,7 @@ def _gone_on(descent: LineDescent, doubts: Doubts, limit: int, gtol: float, call
     words += f", so that the run went on to {went.gtol:.2g}"
     doubts.gtol = went.gtol
     status = descent.go(limit, went.gtol, callback)
-    unsure = status != CONVERGED or descent.from_zero or (descent.pulled and descent.run.uneven)
+    unsure = status != CONVERGED or descent.from_zero or (descent.run.uneven and doubts.falls_alone(*descent.here(), descent.began) > 0.0)
     if unsure and (status == CONVERGED or status not in ENDINGS) and descent.measure():
         return _gone_in_lengths(descent, doubts, limit, gtol, callback)
     if status in ENDINGS:

@@ -27,7 +27,7 @@ from mflow.base.tables import frame
 from mflow.base.telling import Told, counted, heard, tell_of_members
 from mflow.base.threads import processors
 from mflow.curvature.landscape import GTOL, gradient_of
-from mflow.derivatives.differences import FALL, SLOPED, STEEP
+from mflow.derivatives.differences import FALL, SLOPED, STEEP, UNLIKE
 from mflow.derivatives.own_units import allows
 from mflow.implicit.batch import Implicit, ImplicitDescents, check_squares, data_of
 from mflow.implicit.linear import RECORD, is_implicit_sgd
@@ -218,7 +218,11 @@ def minimize_batch(
     tables: Any = None
     search: Any
     rates = None
-    scale = None if x_scale is None else _lengths(x_scale, np.empty(points.shape[1:]))
+    scale = None
+    if x_scale is not None:
+        from mflow.derivatives.scales import read_scale  # few calls need it
+
+        scale = read_scale(x_scale, np.empty(points.shape[1:]))
     given = method, line_search, {**parameters, "x_scale": x_scale}
     if is_implicit_sgd(method):
         method, search, tables = _implicit(method, line_search, {**parameters}, fun, batch_data, points, **rows)
@@ -240,12 +244,6 @@ def minimize_batch(
         if executor is not None:
             return _on_executor(executor, task, bar)
         return _here(task, workers, bar)
-
-
-def _lengths(x_scale: Any, start: Array) -> Array | None:
-    from mflow.derivatives.scales import read_scale  # few calls need it
-
-    return read_scale(x_scale, start)
 
 
 ARGUMENTS = (*(name for name in inspect.signature(minimize_batch).parameters if name != "parameters"), "lr", "dt", "friction")
@@ -395,9 +393,17 @@ class Work:
         share = STEEP if self.task.alone is None else SLOPED
         small = (code == lane_descent.ENDINGS["converged"]) & (gmax >= share * first) & (gmax > 0.0) & self.task.usual
         failed = (code == lane_descent.ENDINGS["line_search_failed"]) & (self.task.gtol > 0.0)
-        for k in (lo + np.flatnonzero(small | failed)).tolist():
+        units = np.zeros(hi - lo, bool)
+        if self.task.usual and self.task.alone is not None:
+            sizes = np.abs(core.x[lo:hi])
+            most, least = np.max(sizes, axis=1, initial=0.0), np.min(np.where(sizes > 0.0, sizes, math.inf), axis=1, initial=math.inf)
+            apart = (most >= UNLIKE * least) | ~((most > 1.0 / UNLIKE) & (most < UNLIKE))
+            units = (code == lane_descent.ENDINGS["converged"]) & apart & (gmax > 0.0) & ~small
+        for k in (lo + np.flatnonzero(small | failed | units)).tolist():
             if self.stopped:
                 self.reasons[k] = "interrupted"
+                continue
+            if units[k - lo] and not self._pulls(core, k):
                 continue
             with heard() as words:
                 if self.task.alone is None:
@@ -432,6 +438,15 @@ class Work:
         core.nit[k], core.extra[k] = one.nit, before + one.nfev - one.nit - 1
         self.reasons[k] = one.reason
         self.notes[k] = f"{one.message}; it was begun again alone, and nfev counts the {counted(before, 'evaluation')} before that, too"
+
+    def _pulls(self, core: Any, k: int) -> bool:
+        """Whether member k, whose parameters may be of different units, ended where its cost falls along one of them, or its gradient is
+        large beside the cost."""
+        doubts = Doubts(self._cost(k), core.x[k].reshape(self.shape[1:]), (), None, None, True)
+        grad, value = gradient_of(doubts.problem(), doubts.start)(core.x[k]), float(core.fun[k])
+        falls = doubts.falls_alone(core.x[k], value, grad, math.nan) > 0.0
+        core.extra[k] += 1 + doubts.beside
+        return falls or float(np.max(np.abs(core.x[k] * grad))) > FALL * abs(value) or not np.all(self.task.starts[k])
 
     def _doubt(self, core: Any, k: int) -> None:
         """Member k has ended where gtol allows a gradient along which its cost falls."""

@@ -253,11 +253,13 @@ cdef int pair_at(Callback c, const double *x, double *value, double *grad) excep
 
 
 cdef int differences(Callback c, const double *x, double *value, double *grad) except -1:
-    """Forward or central differences with the steps of SciPy, eps^(1/2) or eps^(1/3) times max(1, |x_i|), or with c.scales times that."""
+    """Forward or central differences with the steps of SciPy, eps^(1/2) or eps^(1/3) times max(1, |x_i|), or with c.scales times that;
+    c.scales may be two rows, the second what stands for the 1."""
     cdef ptrdiff_t i
     cdef double f = NAN, h, up, down, x_up, x_down
     cdef double usual = 1.4901161193847656e-08 if c.mode == FORWARD else 6.055454452393343e-06
     cdef double *scales = NULL if c.scales is None else <double *> cnp.PyArray_DATA(<cnp.ndarray> c.scales)
+    cdef double *units = scales + c.n if c.scales is not None and cnp.PyArray_SIZE(<cnp.ndarray> c.scales) == 2 * c.n else NULL
     if value != NULL or (c.mode == FORWARD and grad != NULL):
         memcpy(c.buffer, x, c.n * sizeof(double))
         f = value_at(c)
@@ -267,7 +269,7 @@ cdef int differences(Callback c, const double *x, double *value, double *grad) e
         return 0
     c.njev += 1
     for i in range(c.n):
-        h = (usual if scales == NULL else scales[i]) * max(1.0, fabs(x[i]))
+        h = (usual if scales == NULL else scales[i]) * max(1.0 if units == NULL else units[i], fabs(x[i]))
         h = -h if x[i] < 0 else h
         x_up, x_down = x[i] + h, x[i] - h
         if c.within is not None and not keep_within(c.within, i, c.mode == FORWARD, x[i], &x_up, &x_down):

@@ -15,7 +15,8 @@ from support.hostile import altered
 
 Cost = Callable[[Any], float]
 FIELDS = ("nit", "nfev", "njev", "nrestarts", "fun", "reason", "message")
-PLAUSIBLE = ("('going', 'earlier') = 20", "('counts', 0) = 20")  # numbers that nobody can tell from the right ones
+# numbers that nobody can tell from the right ones
+PLAUSIBLE = ("('going', 'earlier') = 20", "('counts', 0) = 20", "('began',) = 20", "('began',) = 1000000000000000000000000000000")
 
 
 def brown(x: Any) -> float:
