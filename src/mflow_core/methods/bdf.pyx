@@ -47,7 +47,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from mflow_core.arithmetic.control cimport clip, control_t, error_sum, exp2_of, log2_of
-from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
+from mflow_core.arithmetic.vec cimport MF_SHORT, mf_cvec, mf_vec
 from mflow_core.methods.tableau cimport new_record, records_t
 from mflow_core.types cimport (MF_AGAIN, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_CALLBACK, MF_FRESH, MF_IMPLICIT, MF_INT, MF_MASS, MF_MASS_AT, MF_MULTISTEP,
                                mf_frame, mf_mass_of, mf_method, mf_param, mf_sizes, mf_times_mass)
@@ -249,7 +249,19 @@ cdef void predict(ptrdiff_t n, mf_vec p, mf_vec r, mf_vec z, const double *y, co
 cdef void correct(ptrdiff_t n, mf_vec p, mf_cvec z, const double **d, double *const *x1, int k, int most, bint goes_on) noexcept nogil:
     """The differences at the end of the step; p becomes e. goes_on: d_(k+1) belongs to steps of this length."""
     cdef ptrdiff_t i
+    cdef double sum
     cdef int j
+    if n <= MF_SHORT:                    # a pass of its own for each of the differences takes longer
+        for i in range(n):
+            p[i] = sum = z[i] - p[i]
+            for j in range(k + 3, most + 3):
+                x1[j][i] = 0.0
+            x1[k + 2][i] = sum - d[k + 1][i] if goes_on else 0.0
+            x1[k + 1][i] = sum
+            for j in range(k, 0, -1):
+                sum = d[j][i] + sum
+                x1[j][i] = sum
+        return
     for i in range(n):
         p[i] = z[i] - p[i]
     for j in range(k + 3, most + 3):
