@@ -34,7 +34,7 @@ cdef inline double dot_short(const double *a, const double *b, ptrdiff_t n) noex
     cdef double total = 0.0
     cdef ptrdiff_t i
     for i in range(n):
-        total += a[i] * b[i]
+        total = mf_scalar(total + a[i] * b[i])
     return total
 
 
