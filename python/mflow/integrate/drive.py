@@ -443,7 +443,8 @@ class Drive(OnAgenda):
         """Words, whose evaluations are not counted, nor told of by NumPy: they lie where the run does not stand."""
         before = self.run.nfev
         try:
-            return np.errstate(all="ignore")(words)(*args)
+            with np.errstate(all="ignore"):
+                return words(*args)
         finally:
             self.looked += self.run.nfev - before
 

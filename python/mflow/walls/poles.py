@@ -173,9 +173,17 @@ class PoleAhead:
         run, h, below = self.run, self.run.h, poles_are_looked_for(self.run)[0]
         far = STEPS * abs(h) if abs(h) >= below else max(REACH * abs(h), STRIP * abs(run.t))
         until = run.t + math.copysign(min(far, abs(goal - run.t)), h)
-        pole = _pole(self.walls.slope, run.t, until, run.y)
+        y = run.y
+        shift = beside(y)
+
+        def apart(t: float, state: Array) -> Array:
+            """How two solutions move apart at t, one there and one beside it."""
+            difference: Array = self.walls.slope(t, state + shift) - self.walls.slope(t, state)
+            return difference
+
+        pole = _pole(self.walls.slope, run.t, until, y)
         ends = pole is not None and not only_heads_for_0(run)
-        pole = pole or _pole(self._apart, run.t, until, run.y)
+        pole = pole or _pole(apart, run.t, until, y)
         if pole is not None and (pole[0] - run.t) * h > 0.0:
             if where := self._meets(pole[0]):
                 self.walls.text = self.walls.text or passed_words(pole[0], where)
@@ -221,11 +229,6 @@ class PoleAhead:
         slope = rate(t, y)
         far, close = (size_of(rate, at, y + (at - t) * slope) for at in (pole - part * (pole - t) for part in (0.5, 0.125)))
         return bool(close > 2.0 * far)
-
-    def _apart(self, t: float, y: Array) -> Array:
-        """How two solutions move apart at t, one at y and one beside it."""
-        difference: Array = self.walls.slope(t, y + beside(y)) - self.walls.slope(t, y)
-        return difference
 
     def _meets(self, pole: float) -> str:
         """Words for where the components that the pole acts on are led: to 0, and it acts on none that is 0; or to where solutions beside

@@ -47,7 +47,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from mflow_core.arithmetic.control cimport clip, control_t, error_sum, exp2_of, log2_of
-from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
+from mflow_core.arithmetic.vec cimport mf_cvec, mf_scalar, mf_vec
 from mflow_core.methods.tableau cimport new_record, records_t
 from mflow_core.types cimport (MF_AGAIN, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_CALLBACK, MF_FRESH, MF_IMPLICIT, MF_INT, MF_MASS, MF_MASS_AT, MF_MULTISTEP,
                                mf_frame, mf_mass_of, mf_method, mf_param, mf_sizes, mf_times_mass)
@@ -63,6 +63,7 @@ cdef enum:
     STARTING = -1                        # s[2] in the first of fixed steps
     FIRST = -2                           # s[2] of the first step under error control
     CUBIC = 3                            # coefficients of the Hermite extension
+    BRIEF = 4                            # components; loops over more are worth vectors
 
 cdef double AMPLIFIED = 100.0
 cdef double STRICTER = 8.0               # errors of steps add up: each is held to this part of its tolerance
@@ -114,7 +115,7 @@ cdef void rescale(ptrdiff_t n, const double **d, double *const *x1, int k, doubl
         for i in range(n):
             s = R[j * (MOST + 1) + j] * d[j][i]
             for m in range(j + 1, k + 1):
-                s = s + R[j * (MOST + 1) + m] * d[m][i]
+                s = mf_scalar(s + R[j * (MOST + 1) + m] * d[m][i])
             x1[j][i] = s
         d[j] = x1[j]
 
@@ -239,8 +240,8 @@ cdef void predict(ptrdiff_t n, mf_vec p, mf_vec r, mf_vec z, const double *y, co
     for i in range(n):
         sum = known = 0.0
         for j in range(k, 0, -1):            # the smallest first
-            sum = sum + d[j][i]
-            known = known + GAMMA[j] * d[j][i]
+            sum = mf_scalar(sum + d[j][i])
+            known = mf_scalar(known + GAMMA[j] * d[j][i])
         p[i] = y[i] + sum
         z[i] = p[i]
         r[i] = p[i] - scale * known
@@ -249,7 +250,19 @@ cdef void predict(ptrdiff_t n, mf_vec p, mf_vec r, mf_vec z, const double *y, co
 cdef void correct(ptrdiff_t n, mf_vec p, mf_cvec z, const double **d, double *const *x1, int k, int most, bint goes_on) noexcept nogil:
     """The differences at the end of the step; p becomes e. goes_on: d_(k+1) belongs to steps of this length."""
     cdef ptrdiff_t i
+    cdef double sum
     cdef int j
+    if n <= BRIEF:                       # a pass of its own for each of the differences takes longer
+        for i in range(n):
+            p[i] = sum = z[i] - p[i]
+            for j in range(k + 3, most + 3):
+                x1[j][i] = 0.0
+            x1[k + 2][i] = sum - d[k + 1][i] if goes_on else 0.0
+            x1[k + 1][i] = sum
+            for j in range(k, 0, -1):
+                sum = mf_scalar(d[j][i] + sum)
+                x1[j][i] = sum
+        return
     for i in range(n):
         p[i] = z[i] - p[i]
     for j in range(k + 3, most + 3):

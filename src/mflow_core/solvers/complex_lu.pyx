@@ -19,18 +19,24 @@ cdef complex_lu_t TABLE
 
 # ---- sums and rows --------------------------------------------------------------------------------------------------------------------
 
+cdef inline void dot_short(mf_cvec a, mf_cvec b, mf_cvec x, mf_cvec y, ptrdiff_t n, double *re, double *im) noexcept nogil:
+    """Sum of (a + i b)(x + i y), without conjugation, in order."""
+    cdef double u = 0.0, v = 0.0
+    cdef ptrdiff_t i
+    for i in range(n):
+        u = mf_scalar(u + (a[i] * x[i] - b[i] * y[i]))
+        v = mf_scalar(v + (a[i] * y[i] + b[i] * x[i]))
+    re[0], im[0] = u, v
+
+
 cdef void dot(mf_cvec a, mf_cvec b, mf_cvec x, mf_cvec y, ptrdiff_t n, double *re, double *im) noexcept nogil:
-    """Sum of (a + i b)(x + i y), without conjugation: in order if it is short, else in 16 lanes."""
+    """The same: in order if it is short, else in 16 lanes."""
     cdef double[16] lane_re
     cdef double[16] lane_im
-    cdef double u = 0.0, v = 0.0
     cdef ptrdiff_t i, whole = n - n % 16
     cdef int j
     if n < 16:
-        for i in range(n):
-            u = mf_scalar(u + (a[i] * x[i] - b[i] * y[i]))
-            v = mf_scalar(v + (a[i] * y[i] + b[i] * x[i]))
-        re[0], im[0] = u, v
+        dot_short(a, b, x, y, n, re, im)
         return
     for j in range(16):
         lane_re[j] = 0.0
@@ -137,11 +143,17 @@ cdef void lu_solve(ptrdiff_t n, const double *re, const double *im, const int32_
         y[i] = y[pivots[i]]
         y[pivots[i]] = kept
     for i in range(1, n):
-        dot(re + i * n, im + i * n, x, y, i, &u, &v)
+        if n <= MF_SHORT:                # a call would take longer than the sum
+            dot_short(re + i * n, im + i * n, x, y, i, &u, &v)
+        else:
+            dot(re + i * n, im + i * n, x, y, i, &u, &v)
         x[i] = x[i] - u
         y[i] = y[i] - v
     for i in range(n - 1, -1, -1):
-        dot(re + i * n + i + 1, im + i * n + i + 1, x + i + 1, y + i + 1, n - 1 - i, &u, &v)
+        if n <= MF_SHORT:
+            dot_short(re + i * n + i + 1, im + i * n + i + 1, x + i + 1, y + i + 1, n - 1 - i, &u, &v)
+        else:
+            dot(re + i * n + i + 1, im + i * n + i + 1, x + i + 1, y + i + 1, n - 1 - i, &u, &v)
         x[i] = x[i] - u
         y[i] = y[i] - v
         multiply(x + i, y + i, re[i * n + i], im[i * n + i])

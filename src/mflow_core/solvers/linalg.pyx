@@ -29,16 +29,22 @@ cdef double PROGRESS = 0.99
 
 # ---- sums and rows --------------------------------------------------------------------------------------------------------------------
 
+cdef inline double dot_short(const double *a, const double *b, ptrdiff_t n) noexcept nogil:
+    """Sum of a[i] b[i], in order."""
+    cdef double total = 0.0
+    cdef ptrdiff_t i
+    for i in range(n):
+        total = mf_scalar(total + a[i] * b[i])
+    return total
+
+
 cdef double dot(const double *a, const double *b, ptrdiff_t n) noexcept nogil:
     """Sum of a[i] b[i]: in order if it is short, else in 16 lanes."""
     cdef double[16] lane
-    cdef double total = 0.0
     cdef ptrdiff_t i, whole = n - n % 16
     cdef int j
     if n < 16:
-        for i in range(n):
-            total += a[i] * b[i]
-        return total
+        return dot_short(a, b, n)
     for j in range(16):
         lane[j] = 0.0
     for i in range(0, whole, 16):
@@ -148,6 +154,12 @@ cdef void lu_solve(ptrdiff_t n, const double *lu, const int32_t *pivots, double 
         kept = b[i]
         b[i] = b[pivots[i]]
         b[pivots[i]] = kept
+    if n <= MF_SHORT:                    # calls would take longer than the sums
+        for i in range(1, n):
+            b[i] = b[i] - dot_short(lu + i * n, b, i)
+        for i in range(n - 1, -1, -1):
+            b[i] = (b[i] - dot_short(lu + i * n + i + 1, b + i + 1, n - 1 - i)) * lu[i * n + i]
+        return
     for i in range(1, n):
         b[i] = b[i] - dot(lu + i * n, b, i)
     for i in range(n - 1, -1, -1):

@@ -118,21 +118,21 @@ cdef uint64_t absent(const matrix_t *m, const double *state) noexcept nogil:
 cdef int grows_by_eigenvalues(matrix_t *m, double gh, const double *state) noexcept nogil:
     """`grows` of a small dense J that is not symmetric. What the eigenvalues of J tell serves all gh."""
     cdef uint64_t gone = absent(m, state)
+    cdef double[FEW_EIGENVALUES * FEW_EIGENVALUES] a         # m.lu keeps the factors
     cdef double size
     cdef ptrdiff_t i
     if not m.has_range or m.absent != gone:
-        m.has_factors = False
-        matrix_build(m, gh)
+        for i in range(m.n * m.n):
+            a[i] = -gh * m.jacobian[i]
         for i in range(m.n):
-            if gone >> i & 1:
-                m.lu[i * (m.n + 1)] = 1.0
-        if dominant(m.n, m.lu, m.f1, &size):
+            a[i * (m.n + 1)] = 1.0 if gone >> i & 1 else a[i * (m.n + 1)] + 1.0
+        if dominant(m.n, a, m.f1, &size):
             return 0
-        memcpy(m.lu, m.jacobian, m.n * m.n * sizeof(double))
+        memcpy(a, m.jacobian, m.n * m.n * sizeof(double))
         for i in range(m.n):
             if gone >> i & 1:
-                m.lu[i * (m.n + 1)] = 0.0
-        real_parts(m.n, m.lu, &m.lowest, &m.highest)
+                a[i * (m.n + 1)] = 0.0
+        real_parts(m.n, a, &m.lowest, &m.highest)
         m.has_range, m.absent = True, gone
     return gh * (m.highest if gh > 0.0 else m.lowest) > 1.0
 

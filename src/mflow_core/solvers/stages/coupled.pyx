@@ -24,6 +24,7 @@ from libc.stdint cimport int32_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 from mflow_core.arithmetic.memory cimport mf_zeros
+from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
 from mflow_core.registry cimport kernels
 from mflow_core.solvers.complex_lu cimport complex_lu_t
 from mflow_core.solvers.spectrum.definite cimport MOST_ALONE, rows_at_0
@@ -175,17 +176,17 @@ cdef int prepare(newton_t *s, const mf_tableau *tab, double t, double gh, const 
 
 # ---- one iteration --------------------------------------------------------------------------------------------------------------------
 
-cdef void transform(const double *M, ptrdiff_t n, ptrdiff_t ld, const double *a, ptrdiff_t ld_a, double *out) noexcept nogil:
-    """out_i = sum_j M_ij a_j."""
-    cdef const double *b = a + ld_a
-    cdef const double *c = a + 2 * ld_a
-    cdef double u, v, w
+cdef inline void combine(mf_cvec M, ptrdiff_t n, mf_cvec a, mf_cvec b, mf_cvec c, mf_vec first, mf_vec second, mf_vec third) noexcept nogil:
     cdef ptrdiff_t i
-    cdef int k
-    for k in range(S):
-        u, v, w = M[S * k], M[S * k + 1], M[S * k + 2]
-        for i in range(n):
-            out[k * ld + i] = (u * a[i] + v * b[i]) + w * c[i]
+    for i in range(n):
+        first[i] = (M[0] * a[i] + M[1] * b[i]) + M[2] * c[i]
+        second[i] = (M[S] * a[i] + M[S + 1] * b[i]) + M[S + 2] * c[i]
+        third[i] = (M[2 * S] * a[i] + M[2 * S + 1] * b[i]) + M[2 * S + 2] * c[i]
+
+
+cdef void transform(const double *M, ptrdiff_t n, ptrdiff_t ld, const double *a, ptrdiff_t ld_a, double *out) noexcept nogil:
+    """out_i = sum_j M_ij a_j; not in place."""
+    combine(M, n, a, a + ld_a, a + 2 * ld_a, out, out + ld, out + 2 * ld)
 
 
 cdef int slopes(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, const double *Z, ptrdiff_t ld) noexcept nogil:
