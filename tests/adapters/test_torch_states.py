@@ -175,6 +175,26 @@ def test_a_damaged_state_changes_nothing(how: str, whose: str) -> None:
     walk(net, mine, 1)
 
 
+@pytest.mark.parametrize("where", ["groups", "group", "number", "scalar"])
+def test_tensors_where_groups_stand_change_nothing(where: str) -> None:
+    """torch's own words about them name no argument."""
+    net = model()
+    mine = mflow.torch.AdamW(net.parameters())
+    walk(net, mine, 2)
+    state, before = copy.deepcopy(mine.state_dict()), numbers(mine)
+    if where == "groups":
+        state["param_groups"] = torch.ones(2)
+    elif where == "group":
+        state["param_groups"][0] = torch.ones(2)
+    elif where == "scalar":
+        state["state"][0]["scalars"][1] = [1.0, 2.0]
+    else:
+        state["param_groups"][0]["params"][0] = torch.ones(2)
+    with pytest.raises(ValueError, match=r"^state(_dict)?: expected"):
+        mine.load_state_dict(state)
+    assert numbers(mine) == before
+
+
 @pytest.mark.parametrize(
     ("name", "options"), [*PARITY, ("RAdam", {}), ("Rprop", {}), ("ASGD", {"t0": 5.0}), ("RMSprop", {"centered": True})]
 )

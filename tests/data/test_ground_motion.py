@@ -114,6 +114,10 @@ def test_the_record_of_el_centro_with_its_marks(tmp_path: Path) -> None:
         (at2("UNITS: COUNTS"), "g", "got units of COUNTS"),
         (at2("ACCELERATION TIME SERIES IN FURLONGS"), None, "got units of FURLONGS"),
         (at2("ACCELERATION IN VOLTS"), "g", "got units of VOLTS"),
+        (at2("ACCELERATION (FURLONGS)"), "g", "got units of FURLONGS"),
+        (at2("IN COUNTS"), "g", "got units of COUNTS"),
+        (at2("ACCELERATION TIME HISTORY (DIGITAL UNITS)"), None, "got units of DIGITAL UNITS"),
+        (at2("ACCELERATION, RAW COUNTS"), None, "got units of COUNTS"),
         (at2("ACCELERATION IN KM/S/S"), "g", "got units of KM/S/S"),
         (at2("ACCELERATION [yd/s2]"), "g", "got units of yd/s2"),
         (at2("VELOCITY TIME SERIES IN UNITS OF CM/S"), None, "got a velocity"),
@@ -232,6 +236,8 @@ def test_headings_of_tables(tmp_path: Path, heading: str, unit: str | None, dt: 
         ("acc (g), t (s)", None, "expected time in the first column"),
         ("n (samples), a (g)", None, "expected time in s or ms"),
         ("t (s), a (counts)", None, "expected a heading with the unit of the accelerations"),
+        ("t (s), a (counts)", "g", "got units of counts"),
+        ("# raw data in volts\nt (ms), a", "g", "got units of volts"),
     ],
 )
 def test_headings_that_contradict(tmp_path: Path, heading: str, unit: str | None, words: str) -> None:

@@ -316,6 +316,19 @@ def test_max_stable_dt_against_what_happens(name: str, damping: str) -> None:
         assert (s.success and np.abs(s.x[:, -1]).max() < 10) == stable
 
 
+@pytest.mark.parametrize("size", [1e-290, 1e-200, 1e200])
+def test_a_swing_of_any_size_is_seen(size: float) -> None:
+    """The squares of these numbers are 0 or infinite."""
+    with pytest.warns(RuntimeWarning, match="stable, not accurate ones: .* with a period of about 0.6"):
+        mflow.solve_dynamics(stiffness=100.0, x0=[size], t_span=(0, 50), dt="auto", method="leapfrog")
+
+
+@pytest.mark.parametrize("stiffness", [[], 1.0, np.zeros((0, 0))])
+def test_a_structure_of_nothing(stiffness: Any) -> None:
+    r = mflow.solve_dynamics(mass=2.0, stiffness=stiffness, x0=[], t_span=(0, 1), dt=0.1)
+    assert (r.reason, r.x.shape) == ("finished", (0, 11))
+
+
 def test_a_step_past_the_limit_is_warned_of_and_explained() -> None:
     call: dict[str, Any] = {"mass": 1.0, "stiffness": springs(4), "t_span": (0, 5000), "x0": np.ones(4), "method": "leapfrog"}
     with pytest.warns(

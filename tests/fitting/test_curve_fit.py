@@ -204,6 +204,23 @@ def test_starting_values_are_numbers_whatever_the_data(name, data):
     assert np.isfinite(start).all()
 
 
+@pytest.mark.parametrize("name", curve_names())
+@pytest.mark.parametrize(
+    "x",
+    [
+        [-1.7e308, -1e308, 2.0, 1e154, 1e308, 1.7e308],
+        [-9.7e-316, 7.7e-315, -5.6e-315, 0.0, 1e-315, 3e-315],
+        [0.0, 5e-324, 3e-320, 0.5, 1.0, 1e154],
+    ],
+)
+def test_starting_values_are_numbers_at_the_ends_of_the_range(name, x, capfd):
+    """LAPACK, which writes what it is not given rightly, is asked nothing."""
+    y = [1.3e194, 9.5e193, -7.0e193, -1.3e194, -2.3e194, 4.1e192]
+    for values in (y, np.divide(y, 1e194)):
+        assert np.isfinite(mflow.starting_values(name, x, values)).all()
+    assert "".join(capfd.readouterr()) == ""
+
+
 # ---- bad input --------------------------------------------------------------------------------------------------------------------------
 
 

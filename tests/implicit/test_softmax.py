@@ -115,6 +115,27 @@ def test_the_classifier_takes_softmax() -> None:
         mflow.ImplicitSGDClassifier("softmax", flow="forward").fit(ROWS, names)
 
 
+@pytest.mark.parametrize("average", [0, 15])
+def test_epochs_in_pieces_are_the_same_and_answer_ctrl_c(monkeypatch: pytest.MonkeyPatch, average: int) -> None:
+    """The model is the interrupt's partial result, and keeps what it has learned."""
+    model, order = mflow.SoftmaxSGD(lr=0.5, average=average), [17, 3, 20]
+    whole = mflow.SoftmaxSGD(lr=0.5, average=average).fit(ROWS, LABELS, epochs=2, seed=0)
+    first = mflow.SoftmaxSGD(lr=0.5, average=average).partial_fit(ROWS[:17], LABELS[:17]).coef
+    monkeypatch.setattr("mflow.implicit.softmax.pieces", lambda total: [(count, False) for count in order])
+    assert model.fit(ROWS, LABELS, epochs=2, seed=0).coef.tobytes() == whole.coef.tobytes()
+
+    def stopped(total: int) -> Any:
+        yield 17, False
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mflow.implicit.softmax.pieces", stopped)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        model.fit(ROWS, LABELS, shuffle=False)
+    assert caught.value.partial_result is model  # type: ignore[attr-defined]
+    assert (model.reason, model.count) == ("interrupted", 17)
+    np.testing.assert_array_equal(model.coef, first)
+
+
 @pytest.mark.parametrize("loss", ["logistic", "softmax"])
 def test_class_weights_are_weights_of_samples(loss: str) -> None:
     pytest.importorskip("sklearn")

@@ -140,6 +140,8 @@ def test_states_of_any_shape(method: str, shape: tuple[int, ...]) -> None:
     empty = mflow.solve_ivp(waves, (0, 1), np.empty((0, 2)), method, dense_output=True)
     assert (empty.reason, empty.y.shape[:2]) == ("finished", (0, 2))
     assert empty.sol(0.5).shape == (0, 2)
+    for name in ("rtol", "atol"):
+        assert mflow.solve_ivp(waves, (0, 1), np.empty((0, 2)), "dopri5", **{name: []}).reason == "finished"
 
 
 # ---- what is written down --------------------------------------------------------------------------------------------------------------

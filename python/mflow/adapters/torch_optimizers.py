@@ -329,7 +329,8 @@ class Optimizer(torch.optim.Optimizer):
 
         All of it is loaded, or nothing: where it does not fit, an error is raised and the optimizer is as before.
         """
-        if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= set(state_dict):
+        groups = state_dict.get("param_groups") if isinstance(state_dict, dict) and "state" in state_dict else None
+        if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
             raise ValueError("state_dict: expected what state_dict() of an optimizer of torch or mflow.torch gave")
         defaults: dict[str, Any] = self.__dict__["defaults"]
         kept = {
@@ -346,7 +347,7 @@ class Optimizer(torch.optim.Optimizer):
             super().load_state_dict(state_dict)  # which calls __setstate__
         except BaseException as error:
             self.__dict__.update(kept)
-            if isinstance(error, (KeyError, TypeError, AttributeError)):
+            if isinstance(error, (KeyError, TypeError, AttributeError, RuntimeError)):
                 raise ValueError(
                     f"state_dict: expected a state of {self._class.__name__}, got one that does not fit it ({error!r})"
                 ) from error

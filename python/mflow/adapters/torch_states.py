@@ -93,7 +93,11 @@ def refuse_complex(state_dict: dict[str, Any]) -> None:
     """ValueError where a state has complex numbers, whose imaginary parts torch would drop."""
     for number, entry in state_dict["state"].items():
         for name, value in entry.items():
-            if np.asarray(value).dtype.kind == "c":
+            try:
+                numbers = np.asarray(value)
+            except ValueError:  # lists of more than one length
+                raise ValueError(f"state: expected numbers in entry {number}, got {name} = {value!r}") from None
+            if numbers.dtype.kind == "c":
                 raise ValueError(f"state: expected real numbers in entry {number}, got complex ones, {name}")
 
 

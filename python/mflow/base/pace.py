@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MANY", "Pace", "by_rows", "interruptible", "joined", "pieces"]
+__all__ = ["MANY", "Pace", "by_rows", "interruptible", "joined", "pieces", "unknown"]
 
 MANY = 2**62  # no limit on a number of steps
 SECONDS = 0.02  # a piece should take about this long
@@ -126,4 +126,20 @@ def joined(parts: list[Any]) -> Any:
             piece = part[first : first + rows]
             out[at : at + len(piece)] = piece
             at += len(piece)
+    return out
+
+
+def unknown(rows: int, columns: int) -> Any:
+    """An array of NaN, written in pieces between which signals are looked at.
+
+    Examples
+    --------
+    >>> from mflow.base.pace import unknown
+    >>> unknown(1, 2).tolist()
+    [[nan, nan]]
+    """
+    out = np.empty((rows, columns))
+    step = max(1, PIECE_BYTES // max(1, 8 * columns))
+    for first in range(0, rows, step):
+        out[first : first + step] = np.nan
     return out

@@ -275,10 +275,16 @@ def words_of_motion(step: float, x: Array, v: Array, a: Array) -> str:
     """The same of a motion by fixed steps, (n, times), from what is left of it in its last part: a harmonic oscillation round any state has
     accelerations of -omega^2 (x - mean), and a decay has them on the side of x."""
     part = slice(-max(x.shape[-1] // PART, LEAST), None)
-    speed = np.sqrt(np.sum(v.reshape(-1, v.shape[-1]) ** 2, axis=0))
+    speed = np.sqrt(np.sum(np.ldexp(v, -_power(v)).reshape(-1, v.shape[-1]) ** 2, axis=0))
     if x.shape[-1] < LEAST or not np.all(np.isfinite(speed)) or not np.max(speed[part]) > LEFT * np.max(speed):
         return ""
     x, a = (one[..., part] - np.mean(one[..., part], axis=-1, keepdims=True) for one in (x, a))
     with np.errstate(all="ignore"):
-        square = -float(np.vdot(a, x)) / float(np.vdot(x, x))
+        x, a = np.ldexp(x, -_power(x)), np.ldexp(a, -_power(x))
+        square = -float(np.vdot(a, x)) / float(np.vdot(x, x)) if x.any() else 0.0
     return words(abs(step) * math.sqrt(square), math.sqrt(square), other="") if 0.0 < square < math.inf else ""
+
+
+def _power(numbers: Array) -> int:
+    """Of 2, which the largest number is divided by where squares are taken: those of tiny and huge numbers have none."""
+    return math.frexp(float(np.max(np.abs(numbers), initial=0.0)))[1]

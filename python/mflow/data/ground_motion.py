@@ -33,6 +33,7 @@ from mflow.data.record_units import (
     kind_of,
     other_quantity,
     plain_number,
+    raw_unit,
     spacing_of,
     stated_step,
     stated_times,
@@ -531,6 +532,8 @@ def _heading(file: Path, heading: str, comments: list[str], unit: str | None, co
     times = list(dict.fromkeys(times))
     if len(times) > 1:
         raise ValueError(f"{file}: expected one unit of time in its heading, got {' and '.join(times)}")
+    if raw := raw_unit("\n".join([*comments, heading]), accelerations):
+        raise ValueError(f"{file}: expected accelerations, got units of {raw}; write them in {KNOWN}, with that unit in the heading")
     return (times or [""])[0], _one_unit(file, list(dict.fromkeys(accelerations)), unit, "heading")
 
 

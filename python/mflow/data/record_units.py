@@ -7,6 +7,7 @@ their parts: M/S/S, m/s^2, M/SEC2, CM/SEC**2, (cm/s/s), Gal. Two that differ con
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 import numpy as np
 
@@ -22,6 +23,7 @@ __all__ = [
     "kind_of",
     "other_quantity",
     "plain_number",
+    "raw_unit",
     "spacing_of",
     "stated_step",
     "stated_times",
@@ -50,6 +52,11 @@ _UNIT = rf"[A-Za-z%][\w/^*.'%²·-]*(?:{_PER_SQUARE}|(?:\s*/\s*\w+)*)"
 
 _OTHER_UNIT = (  # FURLONGS/S/S, or ACCELERATION IN VOLTS at the end of its line
     rf"(?<![\w/])([a-z]+{_SLASHED})|\bacc\w*\.?(?:\s+(?:time\s+)?(?:series|history))?\s+in\s+([a-z]+)\s*$"
+)
+_RAW = re.compile(  # numbers of an instrument where the unit of accelerations would stand; (V) is a vertical component
+    r"(?:[(\[]|\bin\b|\bacc\w*\.?[^\n]*,)\s*(?:raw\s+)?(counts?|digits|digital\s+units?|lsbs?|(?:micro|milli)?volts?|[\u00b5um]v"
+    r"|(?:micro)?strains?|furlongs?)\b",
+    re.I,
 )
 _NUMBER = r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 _STEP = re.compile(
@@ -144,7 +151,13 @@ def stated_units(text: str) -> tuple[list[tuple[str, str]], str | None]:
         kind = kind_of(inside)
         if kind is not None and kind[0] != "displacement":  # (15 km) and (m) are distances to the fault and magnitudes
             found.append(kind)
-    return list(dict.fromkeys(found)), unknown
+    return list(dict.fromkeys(found)), unknown or raw_unit(text, found)
+
+
+def raw_unit(text: str, found: Collection[object] = ()) -> str | None:
+    """The word for numbers of an instrument, as counts or volts, in a text where no unit was found; else None."""
+    match = None if found else _RAW.search(text)
+    return match[1] if match else None
 
 
 # What a line that names the numbers, by their unit or as "of acceleration", says of what is made of accelerations.

@@ -11,6 +11,7 @@ from mflow_core.stepping.energy.energies import Energies
 from mflow_core.stepping.rows import Rows
 
 from mflow.base.checks import Array
+from mflow.base.pace import unknown
 from mflow.integrate.dense import DenseOutput
 from mflow.integrate.history import Begun, History, kept_rows
 from mflow.saving.savefile import numbers_of
@@ -41,8 +42,7 @@ class MotionHistory(History):
         return int(own) // 3 if own else 3
 
     def _rows(self, every: int) -> Rows:
-        self.e = np.empty((len(self.t), 6))
-        self.e.fill(math.nan)
+        self.e = unknown(len(self.t), 6)
         return Rows(self.y, self.t, self.D, every, self.times, self.events, self.e if self.keeps_energy else None)
 
     def _energy(self) -> Array | float:

@@ -291,8 +291,10 @@ class Search:
             return self._inside(at)
         parts = np.stack([here - one for one in without], axis=1)
         weights = self.weights if self.loss is None else self.weights * np.sqrt(self.loss.weights(self._left_by(self._shape(here))))
-        rest = (self.y - here + parts.sum(axis=1)) * weights
-        shares = np.linalg.lstsq(parts * weights[:, None], rest, rcond=None)[0]
+        rest, weighted = (self.y - here + parts.sum(axis=1)) * weights, parts * weights[:, None]
+        if not (np.isfinite(rest).all() and np.isfinite(weighted).all()):
+            return self._inside(at)
+        shares = np.linalg.lstsq(weighted, rest, rcond=None)[0]
         other = at * (1.0 + (shares - 1.0) @ each[some])
         values = self._values(other)
         lower = values is not None and np.linalg.norm((values - self.y) * weights) < np.linalg.norm((here - self.y) * weights)

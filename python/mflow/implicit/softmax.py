@@ -10,6 +10,7 @@ from mflow_core.implicit import softmax
 
 from mflow.base.checks import Array, check_flags, check_number, check_whole, random_generator
 from mflow.base.methods import record_values
+from mflow.base.pace import pieces
 from mflow.implicit.linear import RECORD, check_rows, check_weights, samples_of
 
 __all__ = ["SoftmaxSGD"]
@@ -47,7 +48,8 @@ class SoftmaxSGD:
     worst_phi : float
         The certificate: no step's t is further than that from the exact root, as the derivative of its equation is at least 1.
     reason : str
-        "converged", "max_iter" or "non_finite" (a row so large that no root is certified; what was learned before it is kept).
+        "converged", "max_iter", "interrupted" (Ctrl-C: the model, which is the exception's `partial_result`, keeps what it has learned) or
+        "non_finite" (a row so large that no root is certified; what was learned before it is kept).
 
     See Also
     --------
@@ -105,7 +107,14 @@ class SoftmaxSGD:
         for self.n_epochs in range(1, epochs + 1):
             before = self._joined()
             order = rng.permutation(len(samples)).astype(np.int64) if shuffle else np.arange(len(samples), dtype=np.int64)
-            if not self._epoch(samples, order):
+            try:
+                rooted = self._epoch(samples, order)
+            except KeyboardInterrupt as error:
+                self.reason = "interrupted"
+                error.partial_result = self  # type: ignore[attr-defined]
+                error.add_note(f"in SoftmaxSGD.fit, in epoch {self.n_epochs}; the model keeps what it has learned")
+                raise
+            if not rooted:
                 self.reason = "non_finite"
                 break
             now = self._joined()
@@ -163,9 +172,14 @@ class SoftmaxSGD:
         lr, decay, power = (self.numbers.get(name, other) for name, other in (("lr", 1.0), ("lr_decay", 0.0), ("lr_power", 1.0)))
         first = int(self.numbers.get("average", 0.0))
         average = max(0, first - 1 - self.count) if first else -1
-        done = self._steps.run(samples, order, lr * (1.0 + decay * lr * n) ** -power, average)
-        self.count += done
-        return done == len(order)
+        rates, at = lr * (1.0 + decay * lr * n) ** -power, 0
+        for count, _ in pieces(len(order)):
+            end = at + count
+            done = self._steps.run(samples, order[at:end], rates[at:end], max(0, average - at) if first else -1)
+            self.count, at = self.count + done, end
+            if done < count:
+                return False
+        return True
 
     def _joined(self) -> Array:
         W, b = self._weights()

@@ -395,6 +395,8 @@ def _tolerance(value: Any, argument: str, shape: tuple[int, ...]) -> Array:
         raise TypeError(f"{argument}: expected a real number, or one for each component, got {shown(value)}")
     if array.ndim and array.shape != shape and array.shape != (math.prod(shape),):
         raise ValueError(f"{argument}: expected one number, or one for each component of a state of shape {shape}, got shape {array.shape}")
+    if not array.size:  # of a state that has no components
+        return np.ones(1)
     return np.array(array, dtype=np.float64, order="C").reshape(-1)
 
 

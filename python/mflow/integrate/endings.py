@@ -478,6 +478,8 @@ def _time_left(back: Array, logs: Array) -> float | None:
     way back. logs : of the slope."""
     if len(back) < POINTS // 2 or not np.all(np.diff(logs) < 0.0):
         return None
+    _, power = math.frexp(float(back[-1]))  # the squares of distances that are far below 1 have no number
+    back = np.ldexp(back, -power)
     middle, length = 0.5 * (back[1:] + back[:-1]), -np.diff(back) / np.diff(logs)
     parts = np.array_split(np.arange(len(middle) // 4, len(middle)), PARTS)  # the nearest quarter begins with steps of any size
     found = []
@@ -487,7 +489,7 @@ def _time_left(back: Array, logs: Array) -> float | None:
             return None
         found.append(rest / per_power)  # T - t
     agree = all(abs(one - found[0]) <= AGREE * float(middle[part[0]]) for one, part in zip(found, parts, strict=True))
-    return float(found[0]) if agree else None
+    return math.ldexp(float(found[0]), power) if agree else None
 
 
 def _way_back(slope: Callable[[float, Array], Array], t: float, y: Array, far: float, h: float) -> tuple[Array, Array]:

@@ -179,7 +179,11 @@ def starting_values(name: str, x: Any, y: Any) -> Array:
 
 
 def _solve(columns: list[Array], y: Array) -> Array:
-    return np.asarray(np.linalg.lstsq(np.stack(columns, axis=1), y, rcond=None)[0], dtype=np.float64)
+    """By least squares; NaN where a column has overflowed, which LAPACK does not take."""
+    base = np.stack(columns, axis=1)
+    if not (np.isfinite(base).all() and np.isfinite(y).all()):
+        return np.full(len(columns), math.nan)
+    return np.asarray(np.linalg.lstsq(base, y, rcond=None)[0], dtype=np.float64)
 
 
 def _exponential(x: Array, y: Array) -> list[float]:
@@ -264,7 +268,8 @@ MOST_FREQUENCIES = 20_000
 
 
 def _uneven_frequency(x: Array, y: Array) -> tuple[float, float]:
-    """(w, distance of two that were tried) of the sine with an offset that is nearest to the data, up to half a turn in a short gap.
+    """(w, distance of two that were tried) of the sine with an offset that is nearest to the data, up to half a turn in a short gap;
+    NaN where the span of x, or the frequencies, have no number.
 
     References
     ----------
@@ -273,10 +278,12 @@ def _uneven_frequency(x: Array, y: Array) -> tuple[float, float]:
     x, y = x - x.mean(), y - y.mean()
     gaps, span = np.diff(x), float(np.ptp(x))
     step = 2.0 * math.pi / (OVERSAMPLED * span)
+    if not 0.0 < step < math.inf:
+        return math.nan, math.nan
     top = math.pi / float(np.quantile(gaps[gaps > 0.0], 0.1))
-    best, found = math.inf, step
-    for at in range(1, min(int(top / step), MOST_FREQUENCIES) + 1, FEW):
-        w = step * np.arange(at, min(at + FEW, int(top / step) + 1))
+    best, found, count = math.inf, step, int(min(top / step, MOST_FREQUENCIES))
+    for at in range(1, count + 1, FEW):
+        w = step * np.arange(at, min(at + FEW, count + 1))
         s, c, one = np.sin(np.outer(w, x)), np.cos(np.outer(w, x)), np.ones_like(w)
         ss, cc, sc, s1, c1 = np.sum(s * s, axis=1), np.sum(c * c, axis=1), np.sum(s * c, axis=1), s.sum(axis=1), c.sum(axis=1)
         normal = np.array([[ss, sc, s1], [sc, cc, c1], [s1, c1, x.size * one]]).transpose(2, 0, 1) + 1e-9 * x.size * np.eye(3)

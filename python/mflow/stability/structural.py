@@ -170,7 +170,7 @@ def outer_bound(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes | None
 def may_grow(n: int, mass: Any, damping: Any, stiffness: Any) -> bool:
     """Whether checked matrices push away from rest, or feed motion: then implicit steps have a limit too. Not known beyond `SMALL`, but for
     diagonals."""
-    return any(_pushes(A, n) for A in (stiffness, damping) if A is not None)
+    return n > 0 and any(_pushes(A, n) for A in (stiffness, damping) if A is not None)
 
 
 def _pushes(A: Any, n: int) -> bool:

@@ -35,3 +35,15 @@ def test_other_powers_and_backward(power: float, backward: bool) -> None:
     r = mflow.solve_ivp(lambda t, y: sign / np.abs(y - sign * t) ** power, (0, sign * 60), [4.0], "rk4", dt="auto")
     right = solve_ivp(lambda t, y: 1.0 / np.abs(y - t) ** power, (0, 60), [4.0], "Radau", rtol=1e-9, atol=1e-9).y[0, -1]
     assert r.y[0, -1] == pytest.approx(right, abs=1e-3)
+
+
+@pytest.mark.parametrize("method", ["radau5", "esdirk43"])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_it_is_named_where_its_square_has_no_number(method: str, sign: float, capfd: pytest.CaptureFixture[str]) -> None:
+    """y' = a y^2 runs off at t = 1/(a y0), of which only LAPACK's words were seen."""
+    a, y0 = 2e178, 7.5
+    with np.errstate(over="ignore"):
+        r = mflow.solve_ivp(lambda t, y: a * y**2, (0, sign), [sign * y0], method)
+    assert r.reason == "diverged"
+    assert float(r.message.partition("near t = ")[2].split()[0]) == pytest.approx(sign / (a * y0), rel=0.05)
+    assert "".join(capfd.readouterr()) == ""
