@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import ctypes
+import functools
 import os
 import pickle
 import signal
@@ -379,6 +380,40 @@ def test_an_entry_that_is_made_later(look: str) -> None:
     assert made == [1, 1]
     with pytest.raises(KeyError):
         result["nothing"]
+
+
+def test_entries_that_are_made_later_are_made_one_by_one() -> None:
+    made: list[str] = []
+
+    def make(name: str) -> str:
+        made.append(name)
+        return name
+
+    result = IVPResult(y=2.0)
+    for name in ("t", "message"):
+        put_later(result, name, functools.partial(make, name))
+    assert ("t" in result, "message" in result, made) == (True, True, [])
+    assert (result.message, result.message, made) == ("message", "message", ["message"])
+    assert dict(result) == {"y": 2.0, "t": "t", "message": "message"}
+    assert (made, type(result)) == (["message", "t"], IVPResult)
+
+
+def test_words_and_inverse_hessian_of_a_search_wait_until_they_are_asked_for(monkeypatch: Any) -> None:
+    from mflow.optimize import line_descent
+
+    made = []
+    status, reason, words = line_descent.ENDINGS[line_descent.CONVERGED]
+
+    def worded(nit: int, largest: str, gtol: float) -> str:
+        made.append(nit)
+        return words(nit, largest, gtol)
+
+    monkeypatch.setitem(line_descent.ENDINGS, line_descent.CONVERGED, (status, reason, worded))
+    r = mflow.minimize(mflow.objectives.Rosenbrock(2), np.array([-1.2, 1.0]))
+    assert (r.success, r.reason, made) == (True, "converged", [])
+    assert r.message.startswith("the largest entry of the gradient is ")
+    assert r.hess_inv.shape == (2, 2)
+    assert made == [r.nit]
 
 
 def test_the_inverse_hessian_is_made_where_it_is_asked_for(monkeypatch: Any) -> None:

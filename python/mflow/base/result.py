@@ -134,31 +134,38 @@ def put_later(result: Result, name: str, make: Callable[[], Any]) -> None:
     >>> "H" in r, r.H, sorted(r)
     (True, 2.0, ['H', 'x'])
     """
-    vars(result)["_later"] = name, make
+    own = vars(result)
+    if "_later" in own:
+        own["_later"][name] = make
+        return
+    own["_later"] = {name: make}
     object.__setattr__(result, "__class__", _later_kind(type(result)))
 
 
 @functools.cache
 def _later_kind(kind: type[Made]) -> type[Made]:
-    """A subclass one of whose entries is not made yet. Once it is, its instances are of the class itself, as copies and pickles are."""
+    """A subclass some of whose entries are not made yet. Once they are, its instances are of the class itself, as copies and pickles
+    are."""
 
-    def fill(self: Any) -> None:
-        own = vars(self)
-        if "_later" in own:  # another thread may have been here
-            name, make = own["_later"]
-            dict.setdefault(self, name, None if dict.__contains__(self, name) else make())
-            own.pop("_later", None)
-        object.__setattr__(self, "__class__", kind)
+    def fill(self: Any, *names: Any) -> None:
+        later = vars(self).get("_later", {})
+        for name in names or tuple(later):
+            make = later.get(name)
+            if make is not None:  # another thread may have been here
+                dict.setdefault(self, name, None if dict.__contains__(self, name) else make())
+                later.pop(name, None)
+        if not later:
+            vars(self).pop("_later", None)
+            object.__setattr__(self, "__class__", kind)
 
     def missing(self: Any, name: Any) -> Any:
-        if name == vars(self).get("_later", (None,))[0]:
-            fill(self)
+        fill(self, name)
         if not dict.__contains__(self, name):
             raise KeyError(name)
         return dict.__getitem__(self, name)
 
     def contains(self: Any, name: Any) -> bool:
-        return dict.__contains__(self, name) or name == vars(self).get("_later", (None,))[0]
+        return dict.__contains__(self, name) or name in vars(self).get("_later", ())
 
     def filled(look: str) -> Callable[..., Any]:
         def of_all(self: Any, *args: Any) -> Any:

@@ -15,7 +15,18 @@ from mflow.base.checks import Array, check_number, real_array, shown
 from mflow.base.foreign import ARGUMENTS, ONE_BY_ONE, SEEN, asks_nothing
 from mflow.base.methods import Method, as_method, get_method, parameters_of, refuse_unknown
 
-__all__ = ["OWN", "Tests", "check_options", "chosen", "direction_of", "minimizers", "products_of", "takes_bounds"]
+__all__ = [
+    "OWN",
+    "Tests",
+    "check_options",
+    "chosen",
+    "direction_of",
+    "inverse_kept",
+    "inverse_of",
+    "minimizers",
+    "products_of",
+    "takes_bounds",
+]
 
 DEFAULT = "lbfgs"
 FIRST_ORDER = "adam"  # what an error about lr names
@@ -183,3 +194,17 @@ def direction_of(method: str | Method, settings: dict[str, Any], kind: str) -> t
         text = f"weight_decay: a search follows the cost alone, got {made.parameters['weight_decay']:g} of {made.name}"
         raise ValueError(f"{text}; put the penalty into fun, and give weight_decay=0")
     return made, 0.0 if first is None else float(first)
+
+
+@functools.lru_cache(maxsize=64)
+def inverse_kept(kind: type[Method]) -> str:
+    """What a method keeps of the inverse Hessian: "pairs" of differences, the "whole" of it, or nothing."""
+    return ("pairs" if kind.takes("maxcor") else "whole") if kind.record.family == "quasi_newton" else ""
+
+
+def inverse_of(whole: bool, run: Any, n: int, how: tuple[Any, ...]) -> Any:
+    """That inverse Hessian where a run of `mflow_core.optimize.line_descent` has ended."""
+    from mflow.curvature.inverse import InverseHessian  # few results are asked for it
+
+    inverse = InverseHessian(run, n, how)
+    return inverse.whole() if whole else inverse

@@ -26,7 +26,7 @@ from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, both_of, gradie
 from mflow.derivatives.cost_look import LARGE
 from mflow.derivatives.differences import EPS, FALL, TINY, UNLIKE, tried
 from mflow.derivatives.remainder import GradientWarning
-from mflow.optimize.directions import Tests, direction_of, takes_bounds
+from mflow.optimize.directions import Tests, direction_of, inverse_kept, inverse_of, takes_bounds
 from mflow.optimize.doubts import ASKS, Doubts
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.looks import MEASURED, PATIENCE, STALLING, Counted, Goal, Onward, Saving
@@ -78,9 +78,13 @@ WHY = {
 
 def ending(status: int, nit: int, largest: float, gtol: float, bounded: bool = False, scaled: bool = False) -> tuple[int, str, str]:
     """(status, reason, message) of a result, for the endings that every descent has. largest: the largest entry of the gradient."""
-    code, reason, words = ENDINGS[status]
+    code, reason, _ = ENDINGS[status]
+    return code, reason, _ended(status, nit, largest, gtol, bounded, scaled)
+
+
+def _ended(status: int, nit: int, largest: float, gtol: float, bounded: bool, scaled: bool) -> str:
     what = f"{'projected gradient' if bounded else 'gradient'}{' times x_scale' if scaled else ''}"
-    return code, reason, words(nit, f"the largest entry of the {what} is {largest:.3g}", gtol)
+    return ENDINGS[status][2](nit, f"the largest entry of the {what} is {largest:.3g}", gtol)
 
 
 def overflow_text(method: Method, nit: int, largest: float) -> str:
@@ -420,7 +424,8 @@ class LineDescent(Counted):
         if status == RESTS:
             out = self.result(*ending(status, self.nit, self._largest, gtol, self.doubts.box is not None), low=True)
         elif status in ENDINGS:
-            out = self.result(*ending(status, self.nit, self.run.largest_slope[1], gtol, self.doubts.box is not None, self.run.in_units))
+            of_slope = self.run.largest_slope[1], gtol, self.doubts.box is not None, self.run.in_units
+            out = self.result(*ENDINGS[status][:2], functools.partial(_ended, status, self.nit, *of_slope))
             if status == CONVERGED and self.run.value < -AWAY and self.doubts.differences and self.doubts.box is None:
                 self._look_farther(out)
         else:
@@ -513,9 +518,11 @@ class LineDescent(Counted):
             )
         return ASKS
 
-    def result(self, status: int, reason: str, message: str, ask: bool = True, low: bool = False) -> OptimizeResult:
+    def result(
+        self, status: int, reason: str, message: str | Callable[[], str], ask: bool = True, low: bool = False,
+    ) -> OptimizeResult:  # fmt: skip
         """x is the point that met gtol, else the lowest point seen, asked for by `low`. ask: its gradient may be evaluated where it is
-        missing."""
+        missing. message: or what makes it when it is looked at."""
         run, method = self.run, self.method
         (x, grad), value = run.here(), run.value
         if reason != "converged" or low:
@@ -524,9 +531,12 @@ class LineDescent(Counted):
         out = OptimizeResult(
             x=x, fun=value, jac=grad, nit=self.earlier + run.k,
             nfev=run.nfev + self.before[0] + self.doubts.complex_steps[0], njev=run.njev + self.before[1],
-            success=status == 0, status=status, reason=reason, message=message, method=method, line_search=self.search,
-            nrestarts=run.restarts,
+            success=status == 0, status=status, reason=reason, method=method, line_search=self.search, nrestarts=run.restarts,
         )  # fmt: skip
+        if callable(message):
+            put_later(out, "message", message)
+        else:
+            out["message"] = message
         if self.keep_path:
             out.path = self._path()
         out["x_scale"] = self.scale
@@ -534,13 +544,8 @@ class LineDescent(Counted):
         kind: Any = type(method)
         keeps = inverse_kept(kind) if self.doubts.box is None else ""
         if keeps:
-            from mflow.curvature.inverse import InverseHessian
-
-            inverse = InverseHessian(run, x.size, (line_descent.KINDS[self.search.kind], self._rule, method.numbers))
-            if keeps == "pairs":
-                out["hess_inv"] = inverse
-            else:
-                put_later(out, "hess_inv", inverse.whole)
+            how = line_descent.KINDS[self.search.kind], self._rule, method.numbers
+            put_later(out, "hess_inv", functools.partial(inverse_of, keeps == "whole", run, x.size, how))
         return out
 
     def _landscape(self, converged: bool) -> Landscape:
@@ -578,12 +583,6 @@ def _usual(kind: type[Method], search: str) -> Ruled:
     """The same of a method as it is and a search by its name."""
     method, how, rule, trusts = _ruled(kind(), LineSearch.of(search), {})
     return method, how, {name: value for name, value in rule.items() if value != line_descent.USUAL[name]}, trusts
-
-
-@functools.lru_cache(maxsize=64)
-def inverse_kept(kind: type[Method]) -> str:
-    """What a method keeps of the inverse Hessian: "pairs" of differences, the "whole" of it, or nothing."""
-    return ("pairs" if kind.takes("maxcor") else "whole") if kind.record.family == "quasi_newton" else ""
 
 
 def _check_box(method: Method, doubts: Doubts) -> None:
