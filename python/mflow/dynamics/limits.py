@@ -147,8 +147,8 @@ class StepLimit:
         grows = self.matrices is not None and structural.may_grow(*self.matrices)
         if criterion_of(self.method).always and not grows:
             return ""
-        large = self.matrices is not None and self.start.size > MANY_MASSES and not grows
-        bound = structural.outer_bound(*self.matrices) if large else None
+        large = self.start.size > MANY_MASSES and not grows
+        bound = structural.outer_bound(*self.matrices) if large and self.matrices is not None else None
         if bound is not None and bound.stable(self.method, abs(step)):
             return ""
         known = self.known_modes

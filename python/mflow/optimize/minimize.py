@@ -336,7 +336,7 @@ def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: 
             return _gone(descent, doubts, limit, gtol, callback)
         if status != CONVERGED:
             return (RESTS if descent.at_rest(gtol) else status), gtol, ""
-    fall = doubts.falls_alone(*descent.here(), descent.began) if searches and pulled(descent) else 0.0
+    fall = doubts.falls_alone(x, value, grad, descent.began) if searches and pulled(descent) else 0.0
     if fall > 0.0:
         return _gone_on_falling(descent, doubts, limit, gtol, callback, fall)
     first, last = descent.run.largest_slope
