@@ -77,7 +77,7 @@ def test_a_fold_of_the_algebraic_equations_is_named(method: str, jac: Any) -> No
 
 
 def test_a_diode_is_never_left_unsolved_in_a_run_that_finishes() -> None:
-    """A source of 17 V behind 4 ohm, a capacitor, and a diode behind 36 ohm: no voltage is above the source's. With J beyond the diode's knee
+    """A source of 17 V behind 4 ohm, a capacitor, and a diode behind 36 ohm: no voltage is above the source's. With J of beyond its knee
     each update on its flat side is rounding: y was -2e27 at the end, "finished"."""
 
     def fun(t: float, y: np.ndarray) -> np.ndarray:
