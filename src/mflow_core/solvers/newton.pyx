@@ -30,7 +30,7 @@ from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDEN
                                 matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve, weighted_norm)
 from mflow_core.solvers.stages.mass cimport mass_forget, mass_times, scale_rows
 from mflow_core.solvers.stages.overstated cimport may_be_compared, overstated
-from mflow_core.solvers.stages.doubted cimport NOTHING_SAID, doubted
+from mflow_core.solvers.stages.doubted cimport NOTHING_SAID, doubted, of_another_place, swallowed
 from mflow_core.solvers.stages.scaled cimport left_by_gmres, size_of_residual, unsolved
 from mflow_core.types cimport MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
@@ -283,7 +283,8 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
             theta = norm / before
             eta = max(theta / (1.0 - theta), least) if theta < 1.0 else INFINITY
             slow = too_slow(theta, eta, norm, tol, s.c.max_iter - 1 - k)
-            if (slow or theta > 0.5) and at_rounding(s, z, norm, fresh) and not unsolved(&s.m, t, gh, r, z, s.f, s.trial):
+            if (slow or theta > 0.5) and at_rounding(s, z, norm, fresh) and not (
+                    of_another_place(s, fresh) or unsolved(&s.m, t, gh, r, z, s.f, s.trial)):
                 move(s, z, z, s.d, 1.0)
                 return 0
             if gives_up(s, slow, k, norm):
@@ -291,8 +292,8 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
         note_rate(s, k, norm, theta)
         move(s, z, z, s.d, 1.0)
         # The first update is judged by the rate of the previous solve; in a fixed step, whose weights were just set, by its size alone.
-        if norm == 0.0 or (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol and not unsolved(&s.m, t, gh, r, z, s.f, s.trial)
-                           and not (k == 0 and doubted(s, gh, r, z))):
+        if (norm == 0.0 and not of_another_place(s, fresh)) or (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol and not unsolved(&s.m, t, gh, r, z, s.f, s.trial)
+                           and not (k == 0 and (doubted(s, gh, r, z) or swallowed(s, gh, r, z)))):
             s.want_jacobian = theta > (SLOW if s.controlled else SLOW_FIXED)
             if not first:
                 s.eta = max(eta, EPS)
@@ -321,7 +322,7 @@ cdef int prepare(newton_t *s, double t, double gh, const double *z, bint *fresh)
         if status != 0:
             s.off_domain = status == MF_RETRY_NON_FINITE
             return status
-        s.want_jacobian, s.doubts = False, NOTHING_SAID
+        s.want_jacobian, s.doubts, s.followed = False, NOTHING_SAID, 0.0
         s.gh_jac = fabs(gh)
     ratio = gh / s.m.gh if s.m.has_factors else INFINITY
     if not fabs(ratio - 1.0) <= (0.2 if s.controlled else 0.0):      # a fixed step changes at most once

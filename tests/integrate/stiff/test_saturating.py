@@ -72,6 +72,22 @@ def test_a_soft_wall_that_the_state_leaves_again() -> None:
     np.testing.assert_allclose(r.y[0], exact, rtol=0.0, atol=0.05)
 
 
+@pytest.mark.parametrize(
+    ("method", "stiffness", "rtol"),
+    [("bdf", 1e6, 1e-3), ("bdf", 1e6, 1e-5), ("radau5", 1e5, 1e-4), ("radau5", 1e6, 1e-7), ("esdirk43", 1e6, 1e-6)],
+)
+def test_a_stiff_wall_that_the_state_leaves(method: str, stiffness: float, rtol: float) -> None:
+    """1 - cos t, then 1 to within 1/stiffness, then -cos t. bdf went to -1477, radau5 ended at -.49 for -.75."""
+
+    def fun(t: float, y: Array) -> Array:
+        return [math.sin(t) - stiffness * max(0.0, y[0] - 1.0)]
+
+    r = mflow.solve_ivp(fun, (0.0, 7.0), [0.0], method, jac=lambda t, y: [[-stiffness * (y[0] > 1.0)]], rtol=rtol, atol=rtol)
+    exact = np.where(r.t < math.pi / 2.0, 1.0 - np.cos(r.t), np.where(r.t < math.pi, 1.0, -np.cos(r.t)))
+    assert r.success
+    np.testing.assert_allclose(r.y[0], exact, rtol=0.0, atol=30.0 * rtol + 2.0 / stiffness)
+
+
 @pytest.mark.parametrize("at", [1.0, 1.0 - 1e-9, 1.0 + 1e-9])
 def test_a_jacobian_beside_a_corner_is_not_called_wrong(at: float) -> None:
     """Differences to both sides of it give half of what either side has."""

@@ -36,6 +36,7 @@ from mflow_core.solvers.newton cimport (EPS, GROWN, LONG, RESIDUAL, ROUNDED, att
                                         newton_mass_for, newton_t, too_slow, weights_of_size)
 from mflow_core.solvers.solver cimport sparse_pair_factor, sparse_pair_solve
 from mflow_core.solvers.stages.lengths cimport length_beside
+from mflow_core.solvers.stages.doubted cimport grown
 from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_times, mass_varies
 from mflow_core.solvers.stages.overstated cimport may_be_compared, overstated
 from mflow_core.solvers.stages.scaled cimport left_by_gmres
@@ -166,7 +167,7 @@ cdef int prepare(newton_t *s, const mf_tableau *tab, double t, double gh, const 
         status = matrix_jacobian(&s.m, t, y, gh)
         if status != 0:
             return status
-        s.want_jacobian = False
+        s.want_jacobian, s.followed = False, 0.0
         s.gh_jac = fabs(gh)
     if s.m.has_factors and s.m.gh == gh and s.coupled.has_factors and s.coupled.gh == gh:
         return 0
@@ -424,6 +425,20 @@ cdef inline double slow_rate(const newton_t *s) noexcept nogil:
     return SLOW_SPARSE if s.m.c.kind == SPARSE else SLOW
 
 
+cdef bint left_by_stages(newton_t *s, double gh) noexcept nogil:
+    """`swallowed` of doubted.pxd for the real part of the transformed equations, as coupled.d has led to coupled.W."""
+    cdef coupled_t *c = s.coupled
+    cdef double size = 0.0, rest, part = 1.0 / fabs(gh)
+    cdef ptrdiff_t i
+    if s.c.matrix.mass != NULL:
+        return False
+    for i in range(s.n):
+        rest = fabs(gh * c.F[i] - (c.W[i] - c.d[i]))
+        if fabs(c.d[i]) < 0.05 * rest:
+            size = max(size, rest * s.m.weight[i])
+    return grown(s, size * part, part)
+
+
 cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, int how, int most,
                  bint fresh) noexcept nogil:
     """Newton's iteration from Z, at most so many times; fresh: J is new. 0, MF_RETRY_SOLVE, or the code of a callback. In fixed steps
@@ -477,7 +492,8 @@ cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const d
         else:
             s.first = norm
         advance(s, tab, Z, ld, plain)
-        if norm == 0.0 or not by_residual and (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol):
+        if norm == 0.0 or not by_residual and (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol) and not (
+                k == 0 and not plain and s.controlled and left_by_stages(s, gh)):
             s.want_jacobian = how != SIMPLIFIED or theta > slow_rate(s)
             if k > 0:
                 s.eta = max(eta, EPS)

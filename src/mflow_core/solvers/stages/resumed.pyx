@@ -8,7 +8,7 @@ from mflow_core.solvers.spectrum.growth cimport GROWTH_STATE, growth_pack, growt
 from mflow_core.types cimport MF_E_DAMAGED
 
 cdef enum:
-    STATE = 28                           # doubles of state that do not scale with n
+    STATE = 29                           # doubles of state that do not scale with n
     VECTORS = 4
 
 
@@ -25,7 +25,7 @@ cdef void newton_pack(const newton_t *s, double *state) noexcept nogil:
     head[8], head[9], head[10] = <double> s.m.nlu, <double> s.m.n_rhs, <double> s.m.n_rhs_jac
     head[11], head[12], head[13], head[14] = <double> s.m.n_krylov, <double> s.niter, <double> s.nsolve, <double> s.nfail
     head[15], head[16], head[17], head[18] = <double> s.c.matrix.kind, s.gh_jac, s.m.verified, s.gh_checked
-    head[19], head[20], head[21] = s.m.agreed, s.m.overstated, <double> s.m.looks
+    head[19], head[20], head[21], head[22] = s.m.agreed, s.m.overstated, <double> s.m.looks, s.followed
     growth_pack(&s.m, head + STATE - GROWTH_STATE)
     memcpy(state, head, sizeof(head))
     memcpy(state + STATE, s.m.y, s.n * sizeof(double))
@@ -57,7 +57,7 @@ cdef bint may_be_packed(const newton_t *s, const double *state) noexcept nogil:
             return False
     if state[15] != <double> s.c.matrix.kind or not state[3] > 0.0 or not state[16] >= 0.0:
         return False
-    if state[18] != state[18] or not state[19] >= 0.0:
+    if state[18] != state[18] or not state[19] >= 0.0 or not state[22] >= 0.0:
         return False
     if state[0] != 0.0 and not (state[1] - state[1] == 0.0 and REDUCE.all_finite(state + STATE, 2 * s.n)):
         return False
@@ -78,7 +78,7 @@ cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil:
     s.m.njev, s.m.nlu, s.m.n_rhs, s.m.n_rhs_jac = <int64_t> state[7], <int64_t> state[8], <int64_t> state[9], <int64_t> state[10]
     s.m.n_krylov, s.niter, s.nsolve, s.nfail = <int64_t> state[11], <int64_t> state[12], <int64_t> state[13], <int64_t> state[14]
     s.m.verified, s.gh_checked, s.m.agreed = state[17] != 0.0, state[18], state[19]
-    s.m.overstated, s.m.looks = state[20] != 0.0, <int64_t> state[21]
+    s.m.overstated, s.m.looks, s.followed = state[20] != 0.0, <int64_t> state[21], state[22]
     s.m.c.source = BY_DIFFERENCES if s.m.overstated else s.c.matrix.source
     memcpy(s.m.y, state + STATE, s.n * sizeof(double))
     memcpy(s.m.least, state + STATE + s.n, s.n * sizeof(double))

@@ -76,6 +76,26 @@ def test_a_fold_of_the_algebraic_equations_is_named(method: str, jac: Any) -> No
     assert r.nfev < 2500
 
 
+def test_a_diode_is_never_left_unsolved_in_a_run_that_finishes() -> None:
+    """A source of 17 V behind 4 ohm, a capacitor, and a diode behind 36 ohm: no voltage is above the source's. With J of beyond its knee
+    each update on its flat side is rounding: y was -2e27 at the end, "finished"."""
+
+    def fun(t: float, y: np.ndarray) -> np.ndarray:
+        current = (y[0] - y[1]) / 36.08490117704203
+        into = (17.16356784735461 * np.sin(5.365220082214147 * t) - y[0]) / 4.422364157485387
+        return np.array([(into - current) / 0.02601144622411205, current - 4.836751020966603e-08 * np.expm1(y[1] / 0.03127511309458168)])
+
+    def jac(t: float, y: np.ndarray) -> np.ndarray:
+        steep = 4.836751020966603e-08 / 0.03127511309458168 * np.exp(y[1] / 0.03127511309458168)
+        a, b = 1.0 / 4.422364157485387, 1.0 / 36.08490117704203
+        return np.array([[-(a + b) / 0.02601144622411205, b / 0.02601144622411205], [b, -b - steep]])
+
+    with np.errstate(all="ignore"):
+        r = mflow.solve_ivp(fun, (0, 1.55), [0.0, 0.0], "esdirk43", mass=[1.0, 0.0], rtol=1e-2, atol=1e-2, jac=jac)
+    assert np.max(np.abs(r.y)) < 20.0
+    assert r.success or r.reason == "solve_failed"
+
+
 def test_a_run_that_ends_elsewhere_has_no_fold() -> None:
     r = mflow.solve_ivp(lambda t, y: np.array([y[0] ** 2, y[0] - y[1]]), (0, 2), [1.0, 1.0], "radau5", mass=[1.0, 0.0], max_steps=2000)
     assert not r.success
