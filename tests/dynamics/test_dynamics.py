@@ -408,7 +408,7 @@ def test_singular_effective_stiffness() -> None:
         (lambda: mflow.amplification("newmark", 1.0), "expected omega_dt= "),
         (lambda: mflow.amplification("rk4", omega_dt=1.0), "omega_dt: expected a second-order method, got rk4"),
         (lambda: mflow.max_stable_dt("newmark", jac=[[1.0]]), "jac, eigenvalues: newmark steps M x'' = F: give stiffness= "),
-        (lambda: mflow.max_stable_dt("rk4", stiffness=1.0), "damping: expected a second-order method, got rk4"),
+        (lambda: mflow.max_stable_dt("rk4", stiffness=1.0), "fixed: expected a second-order method, got rk4"),
         (lambda: mflow.solve_ivp(lambda t, y: y, (0, 1), [1.0], "newmark", dt=0.1), "mflow.solve_dynamics takes it"),
     ],
 )

@@ -524,6 +524,7 @@ class OptimizeResult(Examined):
     "not_a_minimum", where they are small and it falls on both sides, or on the one within the bounds, or by a part of itself along a
     gradient that a gtol that was not given allows, or without end. message : what happened, in words.
     nit, nfev, njev : iterations, evaluations of the cost and of its gradient. ncheck : evaluations that checked the gradient.
+    x_scale : with a line search: the lengths of the parameters in which the run went, given or measured; None for none.
     nrestarts : with a line search: how often the method's memory was cleared because no step along its direction lowered the cost.
     path : with ``path=True``: a Result with x and fun; with a line search also directions and steps, else k.
 
@@ -561,6 +562,7 @@ class OptimizeResult(Examined):
     nit: int
     nrestarts: int
     hess_inv: Any
+    x_scale: Array | None
     line_search: Any
     method: Any
     curvature: CurvatureResult

@@ -134,6 +134,11 @@ class TwoMethods(legs.Legs):
         return result
 
     @property
+    def slow(self) -> bool:
+        """Whether the last leg of the implicit method ended for what it took, as with a wrong Jacobian."""
+        return bool(self.turns) and self.turns[-1][0] == legs.SLOW
+
+    @property
     def words(self) -> str:
         """The legs in words."""
         steps, turns = self.steps_taken, self.turns

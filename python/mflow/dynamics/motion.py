@@ -98,7 +98,7 @@ def begin_motion(
     beside : the problem, and (n, M, C, K).
     """
     record, (t0, t1), (problem, matrices) = method.record, span, beside
-    if t0 == t1 or not takes_few_looks(method):
+    if t0 == t1 or not takes_few_looks(method) or may_grow(*matrices):
         return None
     step = check_step(method, dt, t0, t1)
     if (steps := count_steps(t0, t1, step)) >= FIRST_ROWS:
@@ -123,8 +123,7 @@ def begin_motion(
                 e[0] = ledger.now()
             _, status = runs.go(run, rows, t1, steps, False)
         k = run.k
-        size = largest(run.y)
-        if began != 0 or status != 0 or (k > 1 and size > GROWTH) or (size > largest(start) and may_grow(*matrices)):
+        if began != 0 or status != 0 or (k > 1 and largest(run.y) > GROWTH):
             return drive()
         end, counts = (0, "finished", reached(t1, k, method.name), ()), problem.counters
         x, v, a = parts_of(y[: k + 1].reshape(k + 1, 3, start.size), supports.shape)
@@ -206,8 +205,6 @@ class Motion(Drive):
             self._check_method()
             settings.dt = settings.dt.bound(method, lambda: self.run.grid[0])
         super().__init__(problem, t_span, start, method, settings, "solve_dynamics", begun)
-        if begun is not None:
-            self._warn_of_limit()
 
     def take_tangents(self, tangents: tuple[Any, ...]) -> None:
         """Of a nonlinear force; the user's own know of the run from here on."""
@@ -285,15 +282,11 @@ class Motion(Drive):
             Energies(self.run).open()
         super()._resume(checkpoints)
 
-    def _warn_of_limit(self) -> None:
-        """Tells of fixed steps past the limit."""
-        self.warned = self.limit.warning(self.step, self.steps)
-        if self.warned:
-            tell(f"{self.name}: {self.warned}")
-
     def _at_start(self) -> int:
         if self.mode == "fixed" and self.t0 != self.t1:
-            self._warn_of_limit()
+            self.warned = self.limit.warning(self.step, self.steps)
+            if self.warned:
+                tell(f"{self.name}: {self.warned}")
         if self.mode == "adaptive":
             self.limit.refuse_blind_estimate()
         status = int(Energies(self.run).keep() if self.keeps_energy else self.run.prepare())

@@ -474,7 +474,7 @@ class Drive(OnAgenda):
     def finish(self, status: int) -> Any:
         """The result of a run that ended with this status."""
         if self.doubt is not None and not (self.ahead is not None and self.ahead.slid):  # jac knows nothing of what f slides along
-            self.doubt.look()
+            self.doubt.look(self.legs is not None and self.legs.slow)
             if self.legs is not None:
                 self.legs.doubted = bool(self.doubt.text)
         run, method = self.run, self.method

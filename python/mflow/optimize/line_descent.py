@@ -29,7 +29,7 @@ from mflow.derivatives.remainder import GradientWarning
 from mflow.optimize.directions import Tests, direction_of, inverse_kept, inverse_of, takes_bounds
 from mflow.optimize.doubts import ASKS, Doubts
 from mflow.optimize.linesearch import LineSearch
-from mflow.optimize.looks import MEASURED, PATIENCE, STALLING, Counted, Goal, Onward, Saving
+from mflow.optimize.looks import MEASURED, PATIENCE, STALLING, Counted, Goal, Onward, Saving, has_kink
 from mflow.solvers.jacobian_doubt import hessian_said
 
 __all__ = ["CONVERGED", "ENDINGS", "FAILED", "RESTS", "STALLED", "STOPPED", "UNEVEN", "LineDescent", "ending", "overflow_text"]
@@ -295,7 +295,7 @@ class LineDescent(Counted):
         self.doubts.beside += calls * self.problem.compiled  # a Python gradient counts its own
         if values is not None:
             self.doubts.callback.nfev += calls
-        if lengths is None or spread(lengths) < UNLIKE:
+        if lengths is None or spread(lengths) < UNLIKE or has_kink(self.doubts, x.ravel(), value):
             return False
         self.scale, self.measured, self.goal = lengths.reshape(self.start.shape), True, Goal(value=value)
         self.doubts.measure_by(self.scale)

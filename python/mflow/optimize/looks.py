@@ -33,7 +33,21 @@ from mflow.stability.limits import stability_limit
 if TYPE_CHECKING:
     from mflow.saving.saved_run import SavedRun
 
-__all__ = ["FINER", "SPENT", "Counted", "Goal", "Kept", "Looks", "Onward", "Saving", "asked_looks", "asked_path", "pulled", "unsized"]
+__all__ = [
+    "FINER",
+    "SPENT",
+    "Counted",
+    "Goal",
+    "Kept",
+    "Looks",
+    "Onward",
+    "Saving",
+    "asked_looks",
+    "asked_path",
+    "has_kink",
+    "pulled",
+    "unsized",
+]
 
 GOOD = (0, stepper.CONVERGED, stepper.CONVERGED - 1)  # endings at a point that is one; the last: by the callback
 HIGHER = 1e-6  # of two costs, which rounding and noise may hide
@@ -287,6 +301,17 @@ def unsized(descent: Any) -> bool:
     if descent.from_zero:
         return bool((run.uneven and not descent.doubts.differenced) or run.pulls(descent.began, FALL))
     return bool(run.uneven and run.pulls(math.nan, FALL) and not abs(run.value) < SPENT * abs(descent.began))
+
+
+def has_kink(doubts: Any, x: Array, value: float) -> bool:
+    """Whether a cost without a gradient has a kink at a flat x: a parameter that is nearly 0 there tells no length by it. Not asked within
+    bounds, which points beside x may lie outside of."""
+    look, callback = doubts.look, doubts.callback
+    if look is None or callback is None or doubts.box is not None:
+        return False
+    words, calls = look.kink_at(x, value)
+    callback.nfev += calls
+    return bool(words)
 
 
 class Onward(NamedTuple):

@@ -215,10 +215,10 @@ class Doubt:
             self.text = f"{self._names[0]} is not the derivative of {self._names[1]}"
             self._tell(text)
 
-    def look(self) -> None:
-        """At the end, once."""
+    def look(self, slow: bool) -> None:
+        """At the end, once. slow : the run was given to another method, as this one took too many evaluations."""
         solver, told = self._run.equations, bool(self.text)
-        if self._due(solver):
+        if self._due(solver) or (slow and self._run.problem.has_jac):
             self.text = self._aside(mismatch, solver, self._run.slope, self._names, self._run) or self.text
         if solver.overstated:
             self.text = f"{self.text or OVERSTATED}; differences of {self._names[1]} have taken its place"
@@ -234,8 +234,11 @@ class Doubt:
         return counts["nsolve"] >= LONG_RUN
 
     def _tell(self, text: str) -> None:
-        if self._run.equations.overstated:
+        solver = self._run.equations
+        if solver.overstated:
             tell(f"{self._name}: {text}")
             return
-        found = "Newton's iteration kept failing" if self._run.equations.counters["niter"] > 0 else "steps are short and many"
+        found = "steps are short and many"
+        if solver.counters["niter"] > 0:
+            found = "Newton's iteration kept failing" if self._due(solver) else "steps took many evaluations"
         tell(f"{self._name}: {text}; {found} with it")

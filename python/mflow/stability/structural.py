@@ -37,6 +37,7 @@ CUTS = 20  # of the region of k and c
 REACH = 1e-6  # of an eigenvalue: to which the reach of the region is looked for
 SHARP = 1e-5  # of the largest k and c: to which the region is cut
 KNOWN = 2e-3  # of a limit: to which it must be known, to be called that
+UNSURE = 1e-3  # of the largest: what Lanczos may be off by at the lower end
 FINE = 1e-10  # the same where it is computed from dense matrices
 STEPS = 400  # twice, the second time for the growth: GROWTH there is a spectral radius of 1.006
 GROWTH = 10.0
@@ -170,7 +171,7 @@ def outer_bound(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes | None
 def may_grow(n: int, mass: Any, damping: Any, stiffness: Any) -> bool:
     """Whether checked matrices push away from rest, or feed motion: then implicit steps have a limit too. Not known beyond `SMALL`, but for
     diagonals."""
-    return n > 0 and any(_pushes(A, n) for A in (stiffness, damping) if A is not None)
+    return n > 0 and ((stiffness is not None and _pushes(stiffness, n)) or (damping is not None and _pushes(damping, n)))
 
 
 def _pushes(A: Any, n: int) -> bool:
@@ -180,7 +181,12 @@ def _pushes(A: Any, n: int) -> bool:
     if n > SMALL:
         return False
     dense = definite.full(A)
+    diagonal = dense.diagonal()
+    if diagonal.min() < -SHIFT * np.max(np.abs(diagonal)):
+        return True
     shifted = dense + dense.T  # twice
+    if np.all(4.0 * diagonal >= np.abs(shifted).sum(axis=1)):
+        return False  # as the rows of frames and chains, at a small part of what a factorization takes
     shifted.flat[:: n + 1] += SHIFT * max(dense.max(), -dense.min()) or 1.0
     try:
         np.linalg.cholesky(shifted)
@@ -317,7 +323,7 @@ class Coupled(Growing):
         self.size = np.array([k_top or 1.0, c_top or 1.0])
         low = [-sum(self._reach(np.array(d))) for d in ((-1.0, 0.0), (0.0, -1.0))]
         self.symmetric = symmetric
-        self.grows = not symmetric or min(low) < -(10.0 * REACH if self.dense is None else FINE)  # by itself, perhaps
+        self.grows = not symmetric or min(low) < -(UNSURE if self.dense is None else FINE)  # by itself, perhaps
         k, c = np.clip(low, 0.0, 1.0)
         k_top, c_top = float(k_top > 0.0), float(c_top > 0.0)
         self.polygon = np.array([[k, c], [k_top, c], [k_top, c_top], [k, c_top]])
