@@ -393,9 +393,9 @@ def _for_room(doubts: Doubts, finer: float, gtol: float, x: Array) -> float:
 
 
 def _gone_in_lengths(descent: LineDescent, doubts: Doubts, limit: int, gtol: float, callback: Any) -> tuple[int, float, str]:
-    """The same, of a line search that goes on in lengths of the parameters, which it has measured, or a file has; to a gtol in the units of
-    the cost, unless it was given: of what it was or came down by, then, in rounds, of what it is. Where no round more can be reached, as
-    where the cost is 0, the one before counts."""
+    """The same, of a line search that goes on in lengths of the parameters, which it has measured or read from a file. Unless gtol was
+    given, it is a share of the cost: first of its value or of what it came down by, whichever is larger, then, for up to `FINER` rounds, of
+    the smaller. A round that cannot be finished, as where the cost is 0, leaves the end of the one before."""
     from mflow.derivatives.own_units import gtol_of
     from mflow.derivatives.scales import spread
 
