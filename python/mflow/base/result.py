@@ -30,6 +30,7 @@ __all__ = [
     "keep_origin",
     "last_axis",
     "origin_of",
+    "owing",
     "pending",
     "place_of",
     "put_later",
@@ -140,6 +141,21 @@ def put_later(result: Result, name: str, make: Callable[[], Any]) -> None:
         return
     own["_later"] = {name: make}
     object.__setattr__(result, "__class__", _later_kind(type(result)))
+
+
+def owing(kind: type[Made], entries: dict[str, Any], later: dict[str, Callable[[], Any]]) -> Made:
+    """A result with these entries, and `later` ones as `put_later` has them; quicker than to put them there.
+
+    Examples
+    --------
+    >>> from mflow.base.result import Result, owing
+    >>> r = owing(Result, {"x": 1.0}, {"H": lambda: 2.0})
+    >>> r.x, r.H, type(r)
+    (1.0, 2.0, <class 'mflow.base.result.Result'>)
+    """
+    made: Made = _later_kind(kind)(entries)
+    vars(made)["_later"] = later
+    return made
 
 
 @functools.cache

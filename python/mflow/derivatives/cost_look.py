@@ -467,6 +467,8 @@ def cost_problem(
     """A cost with its gradient for the core, and the look at its differences, or at its gradient; None for a compiled cost."""
     problem = objective_problem(fun, jac, shape, args, hess)
     callback = problem.callback
+    if callback is None and diff_step is None:
+        return problem, None
     n = math.prod(shape)
     steps = None if diff_step is None else check_diff_step(diff_step, n)
     if steps is not None and (callback is None or callback.mode < FORWARD):

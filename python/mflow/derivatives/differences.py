@@ -111,8 +111,8 @@ def digits_of(values: Sequence[Any], some: int = SOME) -> Digits | None:
     arrays = [np.asarray(value).ravel()[:ENTRIES] for value in values[:ENTRIES]]
     if not arrays or any(a.dtype.kind not in "biuf" for a in arrays):
         return None
-    numbers = np.unique(np.concatenate([a.astype(np.float64) for a in arrays]))
-    numbers = numbers[np.isfinite(numbers) & (numbers != 0.0)]
+    numbers = np.concatenate([a.astype(np.float64) for a in arrays])
+    numbers = np.array(sorted({*numbers[np.isfinite(numbers) & (numbers != 0.0)].tolist()}))  # np.unique would import numpy.ma first
     short = [a.dtype for a in arrays if a.dtype.kind == "f" and a.dtype.itemsize < 8]
     if len(short) == len(arrays):
         kind = min(short, key=lambda dtype: dtype.itemsize)

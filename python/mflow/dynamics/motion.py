@@ -105,10 +105,7 @@ def begin_motion(
         return None
     energy = keeps_energy(energy, problem)
     run = stepper.Run(record, problem, start, t0, step, method.numbers, v0=speed)
-    e = np.empty((steps + 1, 6)) if energy else None
-    if e is not None:
-        e.fill(math.nan)
-    rows, y, t = runs.rows_of(run, steps, e)
+    rows, y, t, e = runs.rows_of(run, steps, energy)
     began = status = 0
 
     def drive() -> Motion:

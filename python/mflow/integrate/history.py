@@ -369,7 +369,7 @@ def begin(
         steps = FEW
     else:
         past = past_limit_of(run, method, start, symmetric)
-    rows, y, t = runs.rows_of(run, steps)
+    rows, y, t, _ = runs.rows_of(run, steps)
     began = status = 0
 
     def drive() -> Any:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_whole
 from mflow.base.methods import Method
-from mflow.base.result import OptimizeResult, Result, keep_origin, put_later
+from mflow.base.result import OptimizeResult, Result, keep_origin, owing
 from mflow.base.telling import counted, tell
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, both_of, gradient_of, products_of, value_of
 from mflow.derivatives.cost_look import LARGE
@@ -78,13 +78,9 @@ WHY = {
 
 def ending(status: int, nit: int, largest: float, gtol: float, bounded: bool = False, scaled: bool = False) -> tuple[int, str, str]:
     """(status, reason, message) of a result, for the endings that every descent has. largest: the largest entry of the gradient."""
-    code, reason, _ = ENDINGS[status]
-    return code, reason, _ended(status, nit, largest, gtol, bounded, scaled)
-
-
-def _ended(status: int, nit: int, largest: float, gtol: float, bounded: bool, scaled: bool) -> str:
+    code, reason, words = ENDINGS[status]
     what = f"{'projected gradient' if bounded else 'gradient'}{' times x_scale' if scaled else ''}"
-    return ENDINGS[status][2](nit, f"the largest entry of the {what} is {largest:.3g}", gtol)
+    return code, reason, words(nit, f"the largest entry of the {what} is {largest:.3g}", gtol)
 
 
 def overflow_text(method: Method, nit: int, largest: float) -> str:
@@ -200,14 +196,17 @@ class LineDescent(Counted):
         """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
         if self._least is None:  # not from a file
             self.run.once = self.doubts.callback is not None and not self._trusts
-        ended, status = False, self._go(limit, gtol)
+        status = self._go(limit, gtol)
+        ended = status == CONVERGED and self.doubts.callback is None  # by a gradient that was given, as most
         while not ended:
             ended, status = self._changed(status)
             if not ended:
                 self._least = None
                 status = self._go(limit, gtol)
+        if status not in (FAILED, STALLED):
+            return status
         unsized = self.run.uneven and self.from_zero and self.doubts.checks and not self.looked_for  # measured first
-        return RESTS if status in (FAILED, STALLED) and not unsized and self.at_rest(gtol) else status
+        return RESTS if not unsized and self.at_rest(gtol) else status
 
     def at_rest(self, gtol: float) -> bool:
         """Whether the lowest point is a minimum to rounding; by differences its values tell, of few parameters."""
@@ -344,7 +343,7 @@ class LineDescent(Counted):
             self.began = run.value
         limit -= self.earlier
         if self._least is None:
-            self._least = LEAST if self.doubts.differs_as_usual and largest(run.here()[0]) >= TINY else 0.0
+            self._least = LEAST if self.doubts.differs_as_usual and run.size >= TINY else 0.0
         run.least = self._least
         if self.mark is None:
             self.mark, self.still = run.standing, 0
@@ -424,8 +423,8 @@ class LineDescent(Counted):
         if status == RESTS:
             out = self.result(*ending(status, self.nit, self._largest, gtol, self.doubts.box is not None), low=True)
         elif status in ENDINGS:
-            of_slope = self.run.largest_slope[1], gtol, self.doubts.box is not None, self.run.in_units
-            out = self.result(*ENDINGS[status][:2], functools.partial(_ended, status, self.nit, *of_slope))
+            code, reason, _ = ENDINGS[status]
+            out = self.result(code, reason, functools.partial(self._words, status, gtol))
             if status == CONVERGED and self.run.value < -AWAY and self.doubts.differences and self.doubts.box is None:
                 self._look_farther(out)
         else:
@@ -433,6 +432,10 @@ class LineDescent(Counted):
         if self._given is not None and (out.nit >= MANY or out.reason == "trust_region_failed"):
             self._look_at_hessian(out, self._given)
         return out
+
+    def _words(self, status: int, gtol: float) -> str:
+        """Of an ending, once somebody asks: the run stays as it is."""
+        return ending(status, self.nit, self.run.largest_slope[1], gtol, self.doubts.box is not None, self.run.in_units)[2]
 
     def _look_at_hessian(self, out: OptimizeResult, product: Callable[[Array, Array], Any]) -> None:
         """Where a trust region took long, or failed: whether it was led by products that are not the Hessian's."""
@@ -528,25 +531,28 @@ class LineDescent(Counted):
         if reason != "converged" or low:
             x, value, low_grad = run.lowest()
             grad = run.gradient(x) if low_grad is None and ask else np.full(x.shape, math.nan) if low_grad is None else low_grad
-        out = OptimizeResult(
-            x=x, fun=value, jac=grad, nit=self.earlier + run.k,
-            nfev=run.nfev + self.before[0] + self.doubts.complex_steps[0], njev=run.njev + self.before[1],
-            success=status == 0, status=status, reason=reason, method=method, line_search=self.search, nrestarts=run.restarts,
-        )  # fmt: skip
-        if callable(message):
-            put_later(out, "message", message)
-        else:
-            out["message"] = message
+        entries = {
+            "x": x, "fun": value, "jac": grad, "nit": self.earlier + run.k,
+            "nfev": run.nfev + self.before[0] + self.doubts.complex_steps[0], "njev": run.njev + self.before[1],
+            "success": status == 0, "status": status, "reason": reason, "method": method, "line_search": self.search,
+            "nrestarts": run.restarts, "x_scale": self.scale,
+        }  # fmt: skip
+        later: dict[str, Callable[[], Any]] = {"message": message} if callable(message) else {}
+        if not later:
+            entries["message"] = message
         if self.keep_path:
-            out.path = self._path()
-        out["x_scale"] = self.scale
-        keep_origin(out, functools.partial(self._landscape, reason == "converged" and not low))
+            entries["path"] = self._path()
         kind: Any = type(method)
-        keeps = inverse_kept(kind) if self.doubts.box is None else ""
-        if keeps:
-            how = line_descent.KINDS[self.search.kind], self._rule, method.numbers
-            put_later(out, "hess_inv", functools.partial(inverse_of, keeps == "whole", run, x.size, how))
+        if self.doubts.box is None and inverse_kept(kind):
+            later["hess_inv"] = self._inverse
+        out = owing(OptimizeResult, entries, later)
+        keep_origin(out, functools.partial(self._landscape, reason == "converged" and not low))
         return out
+
+    def _inverse(self) -> Any:
+        kind: Any = type(self.method)
+        how = line_descent.KINDS[self.search.kind], self._rule, self.method.numbers
+        return inverse_of(inverse_kept(kind) == "whole", self.run, self.start.size, how)
 
     def _landscape(self, converged: bool) -> Landscape:
         """The cost around the end."""

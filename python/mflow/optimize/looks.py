@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from mflow_core.arithmetic.starts import largest
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_flags, check_number, check_path, check_whole
@@ -285,11 +284,11 @@ def pulled(descent: Any) -> bool:
     run = descent.run
     if run.uneven or run.pulls(descent.began, FALL):
         return True
-    x, grad = run.here()
-    if not 1.0 / UNLIKE < largest(x) < UNLIKE and run.pulls(descent.began, PROMISED):
+    if not 1.0 / UNLIKE < run.size < UNLIKE and run.pulls(descent.began, PROMISED):
         return True
     if descent.doubts.box is None:
         return False
+    x, grad = run.here()
     (lower, upper), gtol = descent.doubts.box, descent.doubts.gtol
     return bool(np.any(((x > lower) & (grad > gtol)) | ((x < upper) & (grad < -gtol))))
 

@@ -210,19 +210,18 @@ def minimize(
     if options is not None:
         check_options(options)
     settings: dict[str, Any] = {}
-    own = (
-        maxiter, gtol, line_search, path, diff_step, x_scale, check_gradient, monitor, monitor_every, progress, checkpoint,
-        checkpoint_every, resume,
-    )  # fmt: skip
     if options or parameters:
+        own = (
+            maxiter, gtol, line_search, path, diff_step, x_scale, check_gradient, monitor, monitor_every, progress, checkpoint,
+            checkpoint_every, resume,
+        )  # fmt: skip
         settings = {**dict(zip(OWN, own, strict=True)), **parameters, **(options or {})}
     method, tests = chosen(fun, method, settings, bool(settings), ARGUMENTS)
     if settings:
-        own = tuple(settings.pop(name) for name in OWN)
-    (
-        maxiter, gtol, line_search, path, diff_step, x_scale, check_gradient, monitor, monitor_every, progress, checkpoint,
-        checkpoint_every, resume,
-    ) = own  # fmt: skip
+        (
+            maxiter, gtol, line_search, path, diff_step, x_scale, check_gradient, monitor, monitor_every, progress, checkpoint,
+            checkpoint_every, resume,
+        ) = (settings.pop(name) for name in OWN)  # fmt: skip
     searches = line_search is not None or method.record.kind == "direction"
     limit = check_whole(maxiter, "maxiter")
     threshold = check_number(GTOL if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")

@@ -177,7 +177,8 @@ def may_grow(n: int, mass: Any, damping: Any, stiffness: Any) -> bool:
 def _pushes(A: Any, n: int) -> bool:
     """Whether x' A x is below 0 for some x, by more than rounding."""
     if A.ndim == 1:
-        return bool(A.min() < 0.0 and A.min() < -ROUNDING * np.max(np.abs(A)))
+        least: float = matrices.smallest(A)
+        return least < 0.0 and bool(least < -ROUNDING * np.max(np.abs(A)))
     if n > SMALL:
         return False
     dense = definite.full(A)

@@ -8,7 +8,7 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from mflow_core.arithmetic.clock cimport MF_PIECE, mf_seconds
-from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
+from mflow_core.arithmetic.vec cimport max_abs, mf_fp_enter, mf_fp_leave
 from mflow_core.optimize.descents cimport (BARZILAI_BORWEIN, LINE_FAILED, MAX_HISTORY, descent_close, descent_open, descent_products,
                                            descent_renew, descent_start, descent_t, line_descend, look_scaled, lowest_point, path_t,
                                            rule_defaults, rule_t)
@@ -223,6 +223,11 @@ cdef class LineDescent:
             most = part if part > most else most
             least = part if 0.0 < part < least else least
         return most >= 1e3 * least
+
+    @property
+    def size(self):
+        """The largest absolute value among the numbers of x."""
+        return max_abs(self.s.x, self.s.n)
 
     def pulls(self, double began, double share):
         """Whether the largest entry of x g, about what a parameter's own size is worth, is more than this share of the cost, and of what it

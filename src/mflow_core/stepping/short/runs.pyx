@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t
 
 cimport numpy as cnp
 
+from mflow_core.stepping.energy.ledger cimport LEDGER_COLUMNS
 from mflow_core.stepping.rows cimport Rows
 from mflow_core.stepping.stepper cimport Run
 from mflow_core.stepping.watch.asked cimport look_for_poles, look_for_walls
@@ -13,14 +14,22 @@ from mflow_core.types cimport MF_SECOND_ORDER
 cnp.import_array()
 
 
-def rows_of(Run run not None, Py_ssize_t steps, cnp.ndarray energy=None):
-    """(rows, y, t): `Rows` for so many steps and the start, and the arrays that they fill; a row of y is that of `Rows`."""
+def rows_of(Run run not None, Py_ssize_t steps, bint energies=False):
+    """(rows, y, t, e): `Rows` for so many steps and the start, and the arrays that they fill; a row of y is that of `Rows`. e: that of
+    energies, NaN until it is filled; None where they are not asked for."""
     cdef Rows rows
+    cdef cnp.ndarray e = None
     cdef cnp.npy_intp[2] dims
+    cdef Py_ssize_t i
     dims[0], dims[1] = steps + 1, run.r.n * (3 if run.r.m.flags & MF_SECOND_ORDER else 1)
     y, t = cnp.PyArray_SimpleNew(2, dims, cnp.NPY_DOUBLE), cnp.PyArray_SimpleNew(1, dims, cnp.NPY_DOUBLE)
-    rows = Rows(y, t, None, 1, None, None, energy)
-    return rows, y, t
+    if energies:
+        dims[1] = LEDGER_COLUMNS
+        e = cnp.PyArray_SimpleNew(2, dims, cnp.NPY_DOUBLE)
+        for i in range((steps + 1) * LEDGER_COLUMNS):
+            (<double *> cnp.PyArray_DATA(e))[i] = NAN
+    rows = Rows(y, t, None, 1, None, None, e)
+    return rows, y, t, e
 
 
 def control(Run run not None, cnp.ndarray rtol, cnp.ndarray atol, double limit, double poles):
