@@ -12,10 +12,12 @@ import ctypes
 import functools
 import math
 import threading
+from _thread import start_new_thread
 from collections.abc import Callable
 from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor  # with this module: a fork never meets a thread that is importing it
 from dataclasses import dataclass, field, replace
+from queue import Empty, SimpleQueue
 from typing import Any, Self
 
 import numpy as np
@@ -267,19 +269,42 @@ class Threads:
 
 
 def on_threads(work: Callable[[], None], stop: Callable[[], None], done: Callable[[], int], count: int, bar: Progress) -> None:
-    """`work` on so many threads, to its end; on an error or Ctrl-C they are stopped first."""
-    with ThreadPoolExecutor(count, thread_name_prefix="mflow") as pool:
-        running = [pool.submit(work) for _ in range(count)]
+    """`work` on so many threads, to its end; on an error or Ctrl-C they are stopped first.
+
+    The thread that asks waits, so that it hears Ctrl-C. Bare threads, which say themselves when they end: an executor, or a `Thread` that
+    is waited for at its start and its end, takes longer than a small batch.
+    """
+    ended: SimpleQueue[BaseException | None] = SimpleQueue()
+
+    def run() -> None:
         try:
-            waiting = set(running)
-            while waiting:
-                finished, waiting = futures.wait(waiting, POLL, futures.FIRST_EXCEPTION)
-                for future in finished:
-                    future.result()
-                bar.update(done())
-        except BaseException:
-            stop()
-            raise
+            work()
+        except BaseException as error:
+            ended.put(error)
+        else:
+            ended.put(None)
+
+    working = 0
+    try:
+        for _ in range(count):
+            start_new_thread(run, ())
+            working += 1
+        while working:
+            try:
+                error = ended.get(timeout=POLL)
+            except Empty:
+                pass
+            else:
+                working -= 1
+                if error is not None:
+                    raise error
+            bar.update(done())
+    except BaseException:
+        stop()
+        while working:
+            ended.get()
+            working -= 1
+        raise
 
 
 # ---- functions for blocks of trajectories -----------------------------------------------------------------------------------------------

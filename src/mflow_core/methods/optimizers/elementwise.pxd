@@ -74,6 +74,13 @@ cdef inline double larger(double old, double new) noexcept nogil:
     return old if old > new else new
 
 
+cdef inline void own_coefficients(const double *coef, double *w) noexcept nogil:
+    """All WIDTH of them, one by one: a loop becomes vector stores into memory, for which the reads of single numbers wait."""
+    w[0], w[1], w[2], w[3] = coef[OWN], coef[OWN + 1], coef[OWN + 2], coef[OWN + 3]
+    w[4], w[5], w[6], w[7] = coef[OWN + 4], coef[OWN + 5], coef[OWN + 6], coef[OWN + 7]
+    w[8], w[9], w[10], w[11] = coef[OWN + 8], coef[OWN + 9], coef[OWN + 10], coef[OWN + 11]
+
+
 # One loop for each number of own vectors: only arguments of a function are `restrict`, without which no loop vectorises. The compiler
 # inlines all of it, `each` included; s and w are copies, which no vector overlaps, and so live in registers.
 
@@ -136,9 +143,7 @@ cdef inline void over(element each, int own, ptrdiff_t lo, ptrdiff_t hi, double 
                       double shrink, double *const *x, const double *g, double ahead) noexcept nogil:
     cdef double[WIDTH] w
     cdef double decay = coef[DECAY]
-    cdef int j
-    for j in range(WIDTH):
-        w[j] = coef[OWN + j]
+    own_coefficients(coef, w)
     if own == 0:
         over_0(each, lo, hi, gscale, clip, decay, alone, shrink, w, g, x[0])
     elif own == 1:
@@ -214,9 +219,7 @@ cdef inline void over_seen(element each, int own, double ahead, ptrdiff_t lo, pt
                            bint alone, double shrink, double *const *x, const double *g) noexcept nogil:
     cdef double[WIDTH] w
     cdef double decay = coef[DECAY]
-    cdef int j
-    for j in range(WIDTH):
-        w[j] = coef[OWN + j]
+    own_coefficients(coef, w)
     if own == 1:
         over_seen_1(each, lo, hi, gscale, clip, decay, alone, shrink, w, g, ahead, x[0], x[1])
     else:
