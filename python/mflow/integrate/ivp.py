@@ -140,8 +140,9 @@ def solve_ivp(
     rtol, atol : float or array_like of y0's shape
         Error control (default 1e-3, 1e-6): the local error of component i is held to atol_i + rtol_i |y_i|, in root mean square.
         A start far below the default atol is warned of; one component far below it, beside large ones, is not, though no digit of it is
-        controlled (a deflection of 1e-9 beside a force of 1e3): give atol an entry for each. An atol of 0 measures a component by itself alone; one that begins at 0 from
-        1e-40 of the largest on, and one that an algebraic equation makes of others from the rounding of these on, where atol is less.
+        controlled (a deflection of 1e-9 beside a force of 1e3): give atol an entry for each. An atol of 0 measures a component by itself
+        alone; one that begins at 0 from 1e-40 of the largest on, and one that an algebraic equation makes of others from the rounding of
+        these on, where atol is less.
     first_step, max_step, min_step : float
         max_step may be a function of (t, y). Where the tolerances need a step below min_step, the run ends.
     max_steps : int
