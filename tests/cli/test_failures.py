@@ -23,6 +23,9 @@ BUGS = {
     "def g(x):\n    raise KeyError('mine')\n\ndef f(x):\n    return g(x)\n": ("line 2, in g", "KeyError: 'mine'"),
     "def f(x):\n    return f(x)\n": ("in f", "RecursionError"),
     "import numpy as np\n\ndef f(x):\n    return np.linalg.inv(np.zeros((2, 2)))\n": ("line 4, in f", "LinAlgError"),
+    "def f(x):\n    raise SystemExit(3)\n": ("line 2, in f", "SystemExit: 3"),
+    "def f(x):\n    raise BrokenPipeError('mine')\n": ("line 2, in f", "BrokenPipeError: mine"),
+    "class E(ValueError):\n    def __str__(self): return 1 / 0\n\ndef f(x):\n    raise E\n": ("line 5, in f", "E (its __str__ raised"),
 }
 
 
@@ -337,3 +340,13 @@ def test_standard_output_is_not_flushed_by_what_stood_before_it() -> None:
     del shown
     gc.collect()
     assert (to.getvalue(), to.flushed) == ("a\nb\nc\n", 0)
+
+
+@pytest.mark.parametrize("command", ["compare", "explain"])
+def test_a_function_that_closes_standard_output(command: str, tmp_path: Path, monkeypatch: Any) -> None:
+    """What is asked for in a file is written all the same, and there is no traceback."""
+    (tmp_path / "costs.py").write_text("import sys\n\ndef f(x):\n    sys.stdout.close()\n    return float(x @ x)\n")
+    target = [f"{tmp_path / 'costs.py'}:f"] if command == "explain" else ["--objective", f"{tmp_path / 'costs.py'}:f", "--method", "lbfgs"]
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    assert main([command, *target, "--x0", "1,2", "--no-plot", "--json", str(tmp_path / "out.json")]) == 0
+    assert json.loads((tmp_path / "out.json").read_text())

@@ -277,3 +277,17 @@ def test_steps_held_at_their_limit_come_to_rest_beside_the_state_of_rest(rate: f
     assert r.reason == "steady"
     assert r.ncheck < 0.1 * r.nfev
     np.testing.assert_allclose(r.y[:, -1], root, atol=3 * (1e-6 + 1e-3 * root))
+
+
+@pytest.mark.parametrize(("method", "damping", "rate"), [("dopri5", 0.113, 6.23), ("tsit5", 0.113, 1.21), ("dopri5", 0.209, 1.69)])
+def test_a_pendulum_that_swings_out_comes_to_rest_as_near_as_the_errors_of_steps_let_it(method: str, damping: float, rate: float) -> None:
+    """What is left of the swing in the run is 5 to 40 tolerances, and does not become much less, however long it goes on."""
+    pendulum = lambda t, y: [y[1], -damping * y[1] - rate**2 * math.sin(y[0])]  # noqa: E731
+    how: dict[str, Any] = {"method": method, "rtol": 1e-6, "atol": 1e-8}
+    r = mflow.solve_ivp(pendulum, (0, 1e4), [1.0, 0.0], until="steady", **how)
+    assert r.reason == "steady"
+    away = math.hypot(*r.y[:, -1]) / 1e-8 / math.sqrt(2.0)
+    assert 2.0 < away <= 100.0
+    assert "the errors of explicit steps keep the run there" in r.message
+    on = mflow.solve_ivp(pendulum, (0, 10.0 / damping), r.y[:, -1], **how).y[:, -50:]
+    assert np.min(np.hypot(*on)) / 1e-8 / math.sqrt(2.0) > 0.2 * away

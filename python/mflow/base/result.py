@@ -287,8 +287,11 @@ class Examined(Result):
 def words_of(error: BaseException) -> str:
     """What an error of the user's code says: of one in its syntax without the place, which `place_of` gives; of one from a change of an
     argument in place with the fix."""
-    text = error.msg if isinstance(error, SyntaxError) and error.msg else str(error)
-    return f"{type(error).__name__}: {text}" + (f"; {READ_ONLY}" if is_write(error) else "")
+    try:
+        text = error.msg if isinstance(error, SyntaxError) and error.msg else str(error)
+        return f"{type(error).__name__}: {text}" + (f"; {READ_ONLY}" if is_write(error) else "")
+    except Exception as second:
+        return f"{type(error).__name__} (its __str__ raised {type(second).__name__})"
 
 
 def is_write(error: BaseException) -> bool:
@@ -424,7 +427,9 @@ def origin_of(result: Result) -> Any:
 
 
 class EnergyResult(Result):
-    """The ledger of a motion, a number a point: see `DynamicsResult`."""
+    """The ledger of a motion, a number a point: kinetic + potential = at the start + load - damping + numerical + residual.
+
+    So damping above 0 was lost to it, and numerical below 0 was lost to the steps, above 0 gained from them: see `DynamicsResult`."""
 
     def __repr__(self) -> str:
         text = super().__repr__()

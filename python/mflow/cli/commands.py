@@ -51,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             code = _answer(argv)
         finally:  # argparse leaves by SystemExit
-            print(end="", flush=True)  # here, as what the interpreter says of its own last flush is no sentence
+            if not getattr(sys.stdout, "closed", False):  # by the user's own function
+                print(end="", flush=True)  # here, as what the interpreter says of its own last flush is no sentence
     except BrokenPipeError:  # as in `mflow methods | head`: the reader is gone
         _drop_output()
     except OSError as error:
@@ -92,9 +93,9 @@ def _answer(argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         print("mflow: stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if isinstance(error, BrokenPipeError | SystemExit) and not _place(error, arguments):
+            raise  # the reader is gone; argparse has spoken
         if os.environ.get("MFLOW_TRACEBACK"):
             raise
         print_error(_words(error, arguments))
@@ -122,11 +123,15 @@ def _refuse_unknown(parser: argparse.ArgumentParser, unknown: list[str]) -> None
     parser.error(f"unrecognized arguments: {' '.join(words)}")
 
 
-def _words(error: Exception, arguments: argparse.Namespace) -> str:
-    """One line for an error: with its place where it comes from the user's own file, else the library's words."""
+def _place(error: BaseException, arguments: argparse.Namespace) -> str:
+    """Where the user's own file raised an error; "" where it was not there."""
     target = getattr(arguments, "objective", None) or getattr(arguments, "target", None)
-    place = place_of(error, os.path.dirname(os.path.abspath(target.rpartition(":")[0]))) if target else ""
-    if place:
+    return place_of(error, os.path.dirname(os.path.abspath(target.rpartition(":")[0]))) if target else ""
+
+
+def _words(error: BaseException, arguments: argparse.Namespace) -> str:
+    """One line for an error: with its place where it comes from the user's own file, else the library's words."""
+    if place := _place(error, arguments):
         return f"{place}: {words_of(error)}"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror

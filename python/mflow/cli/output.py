@@ -28,7 +28,8 @@ WIDTH = 100
 
 
 class Shown:
-    """Standard output whose reader may leave before the end, as of `| head`: the rest goes nowhere, and the command ends with its own code.
+    """Standard output whose reader may leave before the end, as of `| head`, or that the user's function may close: the rest goes nowhere,
+    and the command ends with its own code.
 
     Raises UsageError where it cannot be written to. It owns nothing, so it is no class of io, whose finalizers flush once more: from
     Python 3.13 on they say on standard error what was raised there.
@@ -59,13 +60,18 @@ class Shown:
             action()
         except BrokenPipeError:
             self.to = io.StringIO()
+        except ValueError:
+            if not self.to.closed:
+                raise
+            self.to = io.StringIO()
         except OSError as error:
             raise UsageError(f"standard output: {error.strerror}") from None
 
 
 def print_error(text: str) -> None:
     """One line on standard error, as the command says every mistake."""
-    print(f"mflow: error: {' '.join(text.split())}", file=sys.stderr)
+    if not sys.stderr.closed:  # by the user's own function
+        print(f"mflow: error: {' '.join(text.split())}", file=sys.stderr)
 
 
 def print_warning(text: str) -> None:

@@ -6,7 +6,8 @@ at the state y and all lengths in units of atol + rtol |y|, root mean square:
     how far it is      Newton's step to the state of rest, J d = -f, is at most 1 long, the slope at y + d is what J leaves of it, and
                        a second step from there, with the Jacobian there, is 2/5 as long at most, as d and those that follow add up.
                        Explicit steps at their stability limit come to stand beside it, as the error that holds them back stays as large as
-                       a tolerance: there d may be 2 long, if of it the solution leaves 1/4, exp(h J) d, a step later
+                       a tolerance: there d may be 2 long, if of it the solution leaves 1/4, exp(h J) d, a step later. An oscillation with
+                       little damping stays farther out, where it loses in a step what the error of one may be: d may be 100 long there
     what J cannot say  the part of f along directions in which J is 0 (conserved sums) is rounding, or moves y by less than a tolerance
                        until t_end: a state that creeps is not at rest
     that it is drawn   every eigenvalue of J that can be told from 0 has a real part below 0, and the others are no chain
@@ -32,8 +33,11 @@ __all__ = ["Rest", "check_until"]
 SMALL = 32  # unknowns, up to which every step may be followed by a test at first
 DIGITS, FEW_DIGITS = 8, 3  # binary ones of the number of a step that is, without the zeros at its end: up to SMALL, and beyond
 BESIDE, AHEAD = 2.0, 0.25  # tolerances: how far from rest explicit steps stand that are held at their limit, and the solution a step later
+FAR, LOST = 100.0, 1.3  # tolerances: how far out oscillations are held, and what they lose in a step
+LONG, LITTLE = 1.5, 0.4  # of such oscillations: h |J|, and the share that they lose in a step, at least and at most
 SHRINK = 0.4  # of Newton's first step: a second one that stays there; 0.5 beside a double root
 HELD = " (steps at their stability limit keep the run there; the solution comes nearer than 1/4 within one of them)"
+FED = " (the errors of explicit steps keep the run there: in each the solution comes nearer by 1.3 at most)"
 NEAR = 10.0  # of the tolerances: what the next step may move y by where the test is worth it
 LOW = 1e-8  # of the largest: a singular value, or an eigenvalue, that counts as 0
 NOISE = 1e-9  # of the terms that f is a sum of: rounding, and the error of J
@@ -53,10 +57,12 @@ def check_until(until: Any, n: int) -> bool:
 
 
 class Rest:
-    """The test of one run, to t1. rtol, atol: one number, or one for each component."""
+    """The test of one run, to t1. rtol, atol: one number, or one for each component. fed: whether error control alone chooses the length
+    of explicit steps, so that their errors are as large as it lets them be."""
 
-    def __init__(self, run: Any, t1: float, rtol: Array, atol: Array) -> None:
+    def __init__(self, run: Any, t1: float, rtol: Array, atol: Array, fed: bool = False) -> None:
         self.run, self.t1, self.rtol, self.atol = run, t1, rtol, atol
+        self.farthest = FAR if fed and run.equations is None and run.y.size <= SMALL else BESIDE
         self.words = ""
 
     def reached(self, step: float) -> bool:
@@ -68,7 +74,7 @@ class Rest:
         size = self.atol + self.rtol * np.abs(y)
         with np.errstate(all="ignore"):
             slope = self._slope(run.t, y) / size
-            if not _rms(slope * step) <= NEAR:
+            if not _rms(slope * step) <= NEAR * self.farthest / BESIDE:
                 return False
             self.words = self._test(y, size, slope, step)
         return bool(self.words)
@@ -95,7 +101,7 @@ class Rest:
             return None if _rms(U[:, ~seen] @ parts[~seen]) > noise else -(Vt[seen].T @ (parts[seen] / s[seen]))
 
         step = solved(slope)
-        if step is None or not _rms(step) <= BESIDE:
+        if step is None or not _rms(step) <= self.farthest:
             return ""
         values = interruptible(10.0 * cubed, np.linalg.eigvals, J) * math.copysign(1.0, self.t1 - self.run.t)
         scale = float(np.max(np.abs(values), initial=0.0))
@@ -106,8 +112,10 @@ class Rest:
         if beyond is None or not _rms(beyond) <= max(0.5 * _rms(step), 0.1):
             return ""
         least = float(np.min(s[seen], initial=math.inf))
-        away = self._distance(y, size, step, min(0.1, ROUNDING * terms / least))
-        if not (away <= 1.0 or (away <= BESIDE and self._held_beside(J, step, h))):
+        there = jacobian_at(self.run, y + step * size) * size / size[:, None]
+        away = self._distance(y + step * size, size, there, _rms(step), min(0.1, ROUNDING * terms / least))
+        held = "" if away <= 1.0 else HELD if away <= BESIDE and self._held_beside(J, step, h) else FED
+        if held == FED and not (away <= self.farthest and self._is_fed(values, there, step, h)):
             return ""
         slowest = float(np.min(-told.real, initial=math.inf))
         near = [1.0 / rate for rate in (slowest, scale) if 0.0 < rate < math.inf and 1.0 / rate < left]
@@ -117,14 +125,13 @@ class Rest:
             if moved is None or not _rms(moved) <= 1.0:
                 return ""
         rates = f"the slowest rate there is {slowest:.3g}" if told.size else "nothing moves there"
-        where = f"{away:.2g} of the tolerances away" + (HELD if away > 1.0 else "")
+        where = f"{away:.2g} of the tolerances away{held}"
         return f"the state of rest is {where}, it attracts ({rates}), and f stays the same until t_end"
 
-    def _distance(self, y: Array, size: Array, step: Array, rounding: float) -> float:
-        """How far the state of rest is, of Newton's steps there that shrink evenly; infinite where a second one does not show that they
-        do: they are halved on the way to a double root of f, and go back and forth where it has none."""
-        first, beyond = _rms(step), y + step * size
-        J = jacobian_at(self.run, beyond) * size / size[:, None]
+    def _distance(self, beyond: Array, size: Array, J: Array, first: float, rounding: float) -> float:
+        """How far the state of rest is, of Newton's steps there that shrink evenly, the first of which leads to a state beyond, where the
+        Jacobian is J; infinite where a second one does not show that they do: they are halved on the way to a double root of f, and go
+        back and forth where it has none."""
         if not np.all(np.isfinite(J)):
             return math.inf
         second = _rms(interruptible(20.0 * float(len(J)) ** 3, np.linalg.lstsq, J, self._slope(self.run.t, beyond) / size, LOW)[0])
@@ -142,6 +149,25 @@ class Rest:
         except np.linalg.LinAlgError:  # chains: no such sum
             return False
         return _rms(ahead) <= AHEAD
+
+    def _is_fed(self, here: Array, J: Array, step: Array, h: float) -> bool:
+        """Whether the errors of steps of h keep the run so far from rest, where the Jacobian is J and here the eigenvalues are others by
+        little: error control lets a step err by a tolerance, and the oscillations that it cannot follow lose little more in one."""
+        if self.farthest <= BESIDE:
+            return False
+        values, vectors = np.linalg.eig(J)
+        sign = math.copysign(1.0, h)
+        least, before = -float(np.max(sign * values.real)), -float(np.max(here.real))
+        fast, loss = np.abs(h * values) > LONG, -np.expm1(h * values.real)
+        if not least * abs(self.t1 - self.run.t) > 1.0:  # so near the end f has no time to show that it changes
+            return False
+        if not (fast.any() and np.all(loss[fast] <= LITTLE) and least > 0.0 and 0.5 * least <= before <= 2.0 * least):
+            return False
+        try:
+            parts = vectors * np.linalg.solve(vectors, step.astype(np.complex128))
+        except np.linalg.LinAlgError:  # chains: no such sum
+            return False
+        return _rms(np.real(parts[:, ~fast].sum(axis=1))) <= 1.0 and _rms(np.real(parts[:, fast] @ loss[fast])) <= LOST
 
 
 def _rms(v: Array) -> float:

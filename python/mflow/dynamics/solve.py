@@ -177,7 +177,8 @@ def solve_dynamics(
         RuntimeWarning. Results of both agree to rounding. "cg": by conjugate gradients, to a residual of 1e-12, without
         factors; C and K must be symmetric then, and the sum positive definite, else the run ends with "solve_failed".
     energy : bool, optional
-        Whether to keep the ledger; default: where energies exist (stiffness symmetric), with a UserWarning where they do not.
+        Whether to keep the ledger; default: where energies exist (stiffness symmetric), with a UserWarning where they do not. Its
+        ``numerical`` is what steps put in: below 0 where they dissipate.
     save, save_every, dense_output, events, callback, progress, checkpoint, checkpoint_every, resume
     first_step, max_step, min_step, max_steps
         As in `mflow.solve_ivp`: ``event(t, x, v, *args)``, or compiled with a force's signature, its value in ``f[0]``;

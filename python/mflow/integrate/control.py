@@ -590,4 +590,5 @@ def rest_of(s: Settings, run: Any, t1: float, shape: tuple[int, ...], tolerances
         return None
     plain = [float(one[0]) if one.size == 1 else one for one in tolerances[:2] or (np.array([RTOL]), np.array([ATOL]))]
     rtol, atol = plain[0] if s.steady_rtol is None else s.steady_rtol, plain[1] if s.steady_atol is None else s.steady_atol
-    return Rest(run, t1, *check_tolerances(rtol, atol, shape, before="steady_"))
+    fed = bool(tolerances) and s.max_step is None
+    return Rest(run, t1, *check_tolerances(rtol, atol, shape, before="steady_"), fed)

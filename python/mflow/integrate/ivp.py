@@ -139,8 +139,10 @@ def solve_ivp(
         says whether it is stable. A flow that never rests ends as "solve_failed", with what it does.
     rtol, atol : float or array_like of y0's shape
         Error control (default 1e-3, 1e-6): the local error of component i is held to atol_i + rtol_i |y_i|, in root mean square.
-        A start far below the default atol is warned of. An atol of 0 measures a component by itself alone; one that begins at 0 from
-        1e-40 of the largest on, and one that an algebraic equation makes of others from the rounding of these on, where atol is less.
+        A start far below the default atol is warned of; one component far below it, beside large ones, is not, though no digit of it is
+        controlled (a deflection of 1e-9 beside a force of 1e3): give atol an entry for each. An atol of 0 measures a component by itself
+        alone; one that begins at 0 from 1e-40 of the largest on, and one that an algebraic equation makes of others from the rounding of
+        these on, where atol is less.
     first_step, max_step, min_step : float
         max_step may be a function of (t, y). Where the tolerances need a step below min_step, the run ends.
     max_steps : int
@@ -212,11 +214,11 @@ def solve_ivp(
         1), sign(a + b)), are not kept, nor any by the solvers of `mflow.scipy`.
     until : "steady", optional
         Ends the run, with "steady", where it has come to rest: Newton's distance to the state of rest, by two of its steps, is within the
-        tolerances (twice them where explicit steps at their stability limit stay so far from it, which the message says), the part of
-        fun along directions in which the Jacobian is 0 is rounding, all other eigenvalues have a real part below 0, and fun is the same
-        at later times. So not at a slow start, where an oscillation passes fun = 0, or where the state creeps. Up to 500 components. What
-        is at rest for less than t_end - t, because of an event or a forcing between the times that are looked at, is not foreseen; give
-        ``breaks``.
+        tolerances (twice them where explicit steps at their stability limit stay so far from it, and up to 100 times where their errors
+        are as large as what an oscillation with little damping loses in a step, which the message says), the part of fun along directions
+        in which the Jacobian is 0 is rounding, all other eigenvalues have a real part below 0, and fun is the same at later times. So not
+        at a slow start, where an oscillation passes fun = 0, or where the state creeps. Up to 500 components. What is at rest for less
+        than t_end - t, because of an event or a forcing between the times that are looked at, is not foreseen; give ``breaks``.
     steady_rtol, steady_atol : float or array_like
         Tolerances of ``until``; default rtol, atol.
     elementwise : bool

@@ -1,6 +1,6 @@
 """Learning rates that follow cosines: annealing, warm restarts, one cycle.
 
-The cosine is a series of our own and not libm's: same bits on every machine.
+The sine is a series of our own and not libm's: same bits on every machine.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from dataclasses import InitVar, dataclass, field
 from mflow.base.checks import check_choice, check_flags, check_number, check_whole
 from mflow.optim.schedules_base import Schedule, check_still
 
-__all__ = ["SWALR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "OneCycleLR", "cos_pi"]
+__all__ = ["SWALR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "OneCycleLR", "fallen"]
 
-_COS = tuple((-1.0) ** j / math.factorial(2 * j) for j in range(10))
 _SIN = tuple((-1.0) ** j / math.factorial(2 * j + 1) for j in range(10))
 
 
@@ -25,30 +24,36 @@ def _series(coefficients: Sequence[float], square: float) -> float:
     return total
 
 
-def cos_pi(x: float) -> float:
-    """cos(pi x) to about an ulp of 1, by Taylor's series on [0, pi/4]; every reduction before it is exact.
+def fallen(part: float, whole: float) -> float:
+    """cos(pi part/whole / 2)^2, which falls from 1 to 0 along half a cosine, to a few ulp of itself also where it is small.
 
     Examples
     --------
-    >>> from mflow.optim.schedules_annealing import cos_pi
-    >>> cos_pi(0.5), cos_pi(1.0), cos_pi(7.0)
-    (0.0, -1.0, -1.0)
+    >>> from mflow.optim.schedules_annealing import fallen
+    >>> fallen(0, 8), fallen(4, 8), fallen(8, 8)
+    (1.0, 0.5, 0.0)
     """
-    x = abs(math.fmod(x, 2.0))
-    if x > 1.0:
-        x = 2.0 - x
-    if x > 0.5:
-        return -cos_pi(1.0 - x)
-    if x <= 0.25:
-        angle = math.pi * x
-        return _series(_COS, angle * angle)
-    angle = math.pi * (0.5 - x)
-    return angle * _series(_SIN, angle * angle)
+    if part > whole - part:  # the share that is left: its difference from 1 would have the error of part/whole
+        return _squared_sine(whole - part, whole) if 4 * part > 3 * whole else 0.5 - _half_sine(part, whole)
+    return 0.5 - _half_sine(part, whole) if 4 * part > whole else 1.0 - _squared_sine(part, whole)
 
 
-def _cosine(high: float, low: float, share: float) -> float:
-    """From high at 0 to low at 1."""
-    return low + (high - low) * (1.0 + cos_pi(share)) / 2.0
+def _half_sine(part: float, whole: float) -> float:
+    """sin(pi (part/whole - 1/2)) / 2, where that angle is at most pi/4."""
+    angle = math.pi * ((part - 0.5 * whole) / whole)
+    return 0.5 * angle * _series(_SIN, angle * angle)
+
+
+def _squared_sine(part: float, whole: float) -> float:
+    """sin(pi part/whole / 2)^2, where part is at most a quarter of whole."""
+    angle = 0.5 * math.pi * (part / whole)
+    sine = angle * _series(_SIN, angle * angle)
+    return sine * sine
+
+
+def _cosine(high: float, low: float, part: float, whole: float) -> float:
+    """From high at 0 to low where part is the whole."""
+    return low + (high - low) * fallen(part, whole)
 
 
 @dataclass
@@ -105,7 +110,8 @@ class CosineAnnealingLR(Schedule):
         """The lr of the step that follows after ``step`` ones."""
         if step < self.warmup:
             return self.lr * (self.start_factor + (1.0 - self.start_factor) * (step / self.warmup))
-        return _cosine(self.lr, self.eta_min, (step - self.warmup) % (2 * self.T_max) / self.T_max)
+        part = (step - self.warmup) % (2 * self.T_max)
+        return _cosine(self.lr, self.eta_min, min(part, 2 * self.T_max - part), self.T_max)
 
 
 @dataclass
@@ -153,7 +159,7 @@ class CosineAnnealingWarmRestarts(Schedule):
         while left >= length:
             left -= length
             length *= self.T_mult
-        return _cosine(self.lr, self.eta_min, left / length)
+        return _cosine(self.lr, self.eta_min, left, length)
 
 
 @dataclass
@@ -204,8 +210,9 @@ class SWALR(Schedule):
         """The lr of the step that follows after ``step`` ones."""
         if step >= self.anneal_epochs:
             return self.swa_lr
-        share = step / self.anneal_epochs
-        return _cosine(self.lr, self.swa_lr, share) if self.anneal_strategy == "cos" else self.lr + (self.swa_lr - self.lr) * share
+        if self.anneal_strategy == "cos":
+            return _cosine(self.lr, self.swa_lr, step, self.anneal_epochs)
+        return self.lr + (self.swa_lr - self.lr) * (step / self.anneal_epochs)
 
 
 @dataclass
@@ -288,17 +295,17 @@ class OneCycleLR(Schedule):
         began = 0.0
         for end, start, stop in self._phases[:-1]:
             if step <= end:
-                return self._between(start, stop, (step - began) / (end - began) if end > began else 1.0)
+                return self._between(start, stop, *((step - began, end - began) if end > began else (1.0, 1.0)))
             began = end
         end, start, stop = self._phases[-1]
-        return self._between(start, stop, (step - began) / (end - began))
+        return self._between(start, stop, step - began, end - began)
 
     def with_lr(self, lr: float) -> OneCycleLR:
         """Itself: its max_lr stands in place of the lr of every group, as torch's does."""
         return self
 
-    def _between(self, start: float, stop: float, share: float) -> float:
-        return _cosine(start, stop, share) if self.anneal_strategy == "cos" else start + (stop - start) * share
+    def _between(self, start: float, stop: float, part: float, whole: float) -> float:
+        return _cosine(start, stop, part, whole) if self.anneal_strategy == "cos" else start + (stop - start) * (part / whole)
 
 
 def _total(total: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:

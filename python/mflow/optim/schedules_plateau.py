@@ -134,7 +134,9 @@ class ReduceLROnPlateau(Schedule):
         if math.isnan(self.best):
             return not math.isnan(value)
         sign = -1.0 if self.mode == "min" else 1.0
-        if self.threshold_mode == "abs":
+        if math.isinf(self.best):  # of an infinite value every number is a share
+            bar = self.best
+        elif self.threshold_mode == "abs":
             bar = self.best + sign * self.threshold
         else:  # away from the best value, whatever its sign
             bar = self.best * (1.0 + (sign if self.best > 0.0 else -sign) * self.threshold)
