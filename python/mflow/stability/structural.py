@@ -315,7 +315,7 @@ class Coupled(Growing):
 
     def __init__(self, n: int, M: Any, C: Any, K: Any, symmetric: bool) -> None:
         self.n, self.matrices = n, (M, C, K)
-        self.dense = _reduced(M, C, K, n) if n <= SMALL else None
+        self.dense = _reduced(M, C, K) if n <= SMALL else None
         self.solve = None if self.dense is not None else _mass_solver(M)
         self.size = np.ones(2)
         k_top, c_top = (max(sum(self._reach(np.array(d))), 0.0) for d in ((1.0, 0.0), (0.0, 1.0)))
@@ -336,7 +336,7 @@ class Coupled(Growing):
     @functools.cached_property
     def reduced(self) -> tuple[Array, Array]:
         """Dense C and K, in coordinates in which the mass is 1."""
-        return self.dense or _reduced(*self.matrices, self.n)
+        return self.dense or _reduced(*self.matrices)
 
     @functools.cached_property
     def eigenvalues(self) -> NDArray[np.complex128]:
@@ -550,7 +550,7 @@ def _coupled(n: int, M: Any, C: Any, K: Any) -> Modes:
     return Modes(np.array([k, k, 0.0]), np.array([c, 0.0, c]), exact=False)
 
 
-def _reduced(M: Any, C: Any, K: Any, n: int) -> tuple[Array, Array]:
+def _reduced(M: Any, C: Any, K: Any) -> tuple[Array, Array]:
     """C and K, dense, in coordinates in which the mass is 1."""
     try:
         L = np.linalg.cholesky(definite.full(M))
