@@ -79,7 +79,7 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
             k, c = (np.zeros(n) if a is None else a / M for a in (K, C))
         if not (np.isfinite(k).all() and np.isfinite(c).all()):
             raise ValueError(f"mass: expected numbers by which stiffness and damping can be divided, got {float(np.min(M)):g}")
-        return _of_modes(k, c)
+        return _limiting_modes(k, c)
     share = None if C is None else _rayleigh(n, M, C, K)
     if C is not None and share is None:
         return _coupled(n, M, C, K)
@@ -87,7 +87,7 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
     a, b = share or (0.0, 0.0)
     if n > SMALL:
         k = k[-1] * np.append(np.geomspace(1e-8, 1.0, 65), 0.0)
-    return _of_modes(k, a + b * k)
+    return _limiting_modes(k, a + b * k)
 
 
 def assembled(mass: Any, damping: Any, stiffness: Any, fixed: Any, rayleigh: Any) -> tuple[int, Any, Any, Any]:
@@ -195,7 +195,7 @@ def _pushes(A: Any, n: int) -> bool:
     return False
 
 
-def _of_modes(k: Array, c: Array) -> Modes:
+def _limiting_modes(k: Array, c: Array) -> Modes:
     """Those that set the limit, with those that grow by themselves."""
     growing = (k < -ROUNDING * np.max(np.abs(k), initial=0.0)) | (c < -ROUNDING * np.max(np.abs(c), initial=0.0))
     rest, grown = _outermost(k[~growing], c[~growing]), np.flatnonzero(growing)
