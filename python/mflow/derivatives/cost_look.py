@@ -285,7 +285,7 @@ class CostLook:
         return True
 
     def blunt(self, callback: Any) -> None:
-        """Forward ones again."""
+        """Forward differences again."""
         callback.mode = FORWARD
 
     def blind(self, callback: Any, x: Array, value: float, grad: Array, gtol: float) -> bool:

@@ -417,10 +417,10 @@ class ResidualSGD(ImplicitSGD, kind="residual"):
         name = getattr(self.residual, "__name__", repr(self.residual))
         return f"ImplicitSGD({', '.join([f'residual={name}', *(f'{k}={v!r}' for k, v in self.parameters.items())])})"
 
-    coef: ClassVar[Any] = property(lambda self: self._no("coef"))
-    intercept: ClassVar[Any] = property(lambda self: self._no("intercept"))
+    coef: ClassVar[Any] = property(lambda self: self._has_no("coef"))
+    intercept: ClassVar[Any] = property(lambda self: self._has_no("intercept"))
 
-    def _no(self, name: str) -> Any:
+    def _has_no(self, name: str) -> Any:
         raise AttributeError(f"{name}: a model with residuals has params")
 
 

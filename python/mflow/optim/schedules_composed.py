@@ -145,7 +145,7 @@ class SequentialLR(Schedule):
 
     def with_lr(self, lr: float) -> SequentialLR:
         """All of its schedules from another lr; functions that are no schedules stay as they are."""
-        return SequentialLR(_from(self.schedules, lr), self.milestones)
+        return SequentialLR(_with_first_lr(self.schedules, lr), self.milestones)
 
 
 @dataclass
@@ -198,10 +198,10 @@ class ChainedScheduler(Schedule):
 
     def with_lr(self, lr: float) -> Schedule:
         """All of its schedules from another lr."""
-        return ChainedScheduler(_from(self.schedules, lr)) if lr else Constant(0.0)
+        return ChainedScheduler(_with_first_lr(self.schedules, lr)) if lr else Constant(0.0)
 
 
-def _from(schedules: Sequence[Any], lr: float) -> list[Any]:
+def _with_first_lr(schedules: Sequence[Any], lr: float) -> list[Any]:
     """The schedules from another lr: the first one's, which those of the others keep their share of."""
     first = next((s.lr for s in schedules if getattr(s, "lr", 0.0)), lr)
     made = [s.with_lr(lr * (getattr(s, "lr", first) / first)) if isinstance(s, Schedule) else s for s in schedules]

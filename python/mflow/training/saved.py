@@ -255,5 +255,5 @@ def _counter(value: Any, name: str) -> Any:
 
 
 def _equal(a: Any, b: Any) -> bool:
-    """Equal, NaN to NaN."""
+    """Whether two values are equal, where NaN equals NaN."""
     return bool(a == b or (isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b)))
