@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from mflow.base.checks import check_list, check_number
 from mflow.optim.schedules_base import Schedule, end_of
@@ -80,10 +80,7 @@ class MultiplicativeLR(Schedule):
     lr_lambda: Callable[[int], float]
     _known: tuple[int, float] = field(init=False, repr=False, compare=False, default=(0, 1.0))
 
-    @property
-    def multiplies(self) -> bool:
-        """True."""
-        return True
+    _multiplies: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.lr, self.lr_lambda = check_number(self.lr, "lr", low=0.0), _function(self.lr_lambda)
