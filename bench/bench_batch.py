@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shlex
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,15 +34,8 @@ TOL, T_END, FEW = 1e-8, 10.0, 2000  # error control
 
 
 @pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory, flags: list[str]) -> ctypes.CDLL:
-    """bench/lanes.c, compiled and loaded."""
-    compiler = shlex.split(os.environ.get("CC", "")) or [name for name in ("cc", "gcc", "clang") if shutil.which(name)][:1]
-    if not compiler:
-        pytest.skip("no C compiler: set CC")
-    target = tmp_path_factory.mktemp("lanes") / "lanes.so"
-    what = [*flags, f"-DBLOCK={core.BLOCK}", "-fPIC", "-shared", "-o", str(target), str(HERE / "lanes.c")]
-    subprocess.run([*compiler, *what], check=True)
-    return ctypes.CDLL(str(target))
+def library(load_c: Callable[..., ctypes.CDLL]) -> ctypes.CDLL:
+    return load_c("lanes.c", f"-DBLOCK={core.BLOCK}")
 
 
 def starts(count: int) -> Array:

@@ -6,9 +6,6 @@ Calls are those of the model, differences counted. Data and starts are fixed; no
 from __future__ import annotations
 
 import ctypes
-import shlex
-import shutil
-import subprocess
 import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +14,6 @@ import numpy as np
 import pytest
 
 import mflow
-from conftest import HERE
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -169,14 +165,9 @@ def test_all_fits(bench: Bench) -> None:
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory, flags: list[str]) -> list[Any]:
+def compiled(load_c: Callable[..., ctypes.CDLL]) -> list[Any]:
     """The fifteen as LowLevelCallables with their data."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if not compiler:
-        pytest.skip("no C compiler for the models")
-    made = tmp_path_factory.mktemp("curves") / "f.so"
-    subprocess.run([*shlex.split(compiler), *flags, "-fPIC", "-shared", "-o", str(made), str(HERE / "fits.c"), "-lm"], check=True)
-    library = ctypes.CDLL(str(made))
+    library = load_c("fits.c")
     pointer = ctypes.POINTER(ctypes.c_double)
     out = []
     for p in ALL:

@@ -7,12 +7,7 @@ and tests every new one for finite numbers. Chains call one accel pointer.
 from __future__ import annotations
 
 import ctypes
-import os
-import shlex
-import shutil
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,14 +29,8 @@ ACCEL = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_double, *[ctypes.POINTER(ctypes.
 
 
 @pytest.fixture(scope="module")
-def library(flags: list[str], tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    """bench/motion.c, compiled and loaded."""
-    compiler = shlex.split(os.environ.get("CC", "")) or [name for name in ("cc", "gcc", "clang") if shutil.which(name)][:1]
-    if not compiler:
-        pytest.skip("no C compiler: set CC")
-    target = tmp_path_factory.mktemp("motion") / "motion.so"
-    subprocess.run([*compiler, *flags, "-fPIC", "-shared", "-o", str(target), str(Path(__file__).with_name("motion.c"))], check=True)
-    return ctypes.CDLL(str(target))
+def library(load_c: Callable[..., ctypes.CDLL]) -> ctypes.CDLL:
+    return load_c("motion.c")
 
 
 def function(library: ctypes.CDLL, name: str, kinds: str) -> Any:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import shutil
-import subprocess
 import threading
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import mflow_core
 import numpy as np
 import pytest
 from mflow_core import abi, registry
@@ -27,15 +24,8 @@ H = 0.01
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory, flags: list[str]) -> ctypes.CDLL:
-    """bench/embed.c, compiled and loaded."""
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None:
-        pytest.skip("no C compiler for the host's loops")
-    library = tmp_path_factory.mktemp("embed") / "embed.so"
-    source = Path(__file__).with_name("embed.c")
-    subprocess.run([compiler, *flags, f"-I{mflow_core.get_include()}", "-fPIC", "-shared", "-o", library, source], check=True)
-    return ctypes.CDLL(str(library))
+def host(load_c: Callable[..., ctypes.CDLL]) -> ctypes.CDLL:
+    return load_c("embed.c")
 
 
 def address(array: Any) -> ctypes.c_void_p:

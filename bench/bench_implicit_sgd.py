@@ -7,12 +7,8 @@ shuffling of its own (rows come shuffled in memory where the order matters to it
 from __future__ import annotations
 
 import ctypes
-import shlex
-import shutil
-import subprocess
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,14 +40,8 @@ def data() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory, flags: list[str]) -> ctypes.CDLL:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if not compiler:
-        pytest.skip("no C compiler for the hand-written twins")
-    path = tmp_path_factory.mktemp("sweeps") / "sweeps.so"
-    source = str(Path(__file__).with_name("sweeps.c"))
-    subprocess.run([*shlex.split(compiler), *flags, "-fPIC", "-shared", "-o", str(path), source, "-lm"], check=True)
-    return ctypes.CDLL(str(path))
+def library(load_c: Callable[..., ctypes.CDLL]) -> ctypes.CDLL:
+    return load_c("sweeps.c")
 
 
 def cyclic(run: Callable[[int, int], Any]) -> Runner:

@@ -10,16 +10,11 @@ subnormal numbers take longer, and where they begin would depend on how often ea
 from __future__ import annotations
 
 import ctypes
-import os
-import shlex
-import shutil
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import mflow_core
 import numpy as np
 import pytest
 from mflow_core import registry
@@ -77,15 +72,12 @@ def pair_source(record: registry.MethodRecord) -> str:
 
 
 @pytest.fixture(scope="module")
-def library(flags: list[str], twins: ctypes.CDLL, tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+def library(load_c: Callable[..., ctypes.CDLL], twins: ctypes.CDLL, tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """bench/kernels.c and the twins of pairs, compiled and loaded."""
-    compiler = shlex.split(os.environ.get("CC", "")) or [name for name in ("cc", "gcc", "clang") if shutil.which(name)][:1]
-    folder = tmp_path_factory.mktemp("kernels")
     pairs = "".join(pair_source(record) for record in RECORDS.values() if record.family == PAIRS)
-    (folder / "all.c").write_text(f'#include "{HERE / "kernels.c"}"\n{pairs}', encoding="utf-8")
-    command = [*compiler, *flags, f"-I{mflow_core.get_include()}", f"-I{HERE}", "-fPIC", "-shared", "-o", str(folder / "all.so")]
-    subprocess.run([*command, str(folder / "all.c")], check=True)
-    return ctypes.CDLL(str(folder / "all.so"))
+    source = tmp_path_factory.mktemp("pairs") / "kernels_and_pairs.c"
+    source.write_text(f'#include "{HERE / "kernels.c"}"\n{pairs}', encoding="utf-8")
+    return load_c(source)
 
 
 # ---- contenders --------------------------------------------------------------------------------------------------------------------------

@@ -7,11 +7,8 @@ descent without the objective's own, which is measured beside it and taken off.
 from __future__ import annotations
 
 import ctypes
-import os
-import shlex
-import shutil
-import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,14 +33,8 @@ POINTER, SIZE = ctypes.c_void_p, ctypes.c_ssize_t
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory, flags: list[str]) -> ctypes.CDLL:
-    """bench/descent.c, compiled and loaded."""
-    compiler = shlex.split(os.environ.get("CC", "")) or [name for name in ("cc", "gcc", "clang") if shutil.which(name)][:1]
-    if not compiler:
-        pytest.skip("no C compiler: set CC")
-    target = tmp_path_factory.mktemp("descent") / "descent.so"
-    subprocess.run([*compiler, *flags, "-fPIC", "-shared", "-o", str(target), str(HERE / "descent.c"), "-lm"], check=True)
-    out = ctypes.CDLL(str(target))
+def library(load_c: Callable[..., ctypes.CDLL]) -> ctypes.CDLL:
+    out = load_c("descent.c")
     out.twin_evaluate.argtypes = [POINTER, POINTER, POINTER, POINTER, SIZE, SIZE]
     out.twin_new.argtypes, out.twin_new.restype = [POINTER, POINTER, POINTER, SIZE, SIZE], POINTER
     out.twin_iterate.argtypes, out.twin_iterate.restype = [POINTER, POINTER, POINTER, SIZE], ctypes.c_double

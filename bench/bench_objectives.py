@@ -7,10 +7,6 @@ fits are timed on a few thousand lanes: their cost is proportional to the number
 from __future__ import annotations
 
 import ctypes
-import os
-import shlex
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,14 +34,8 @@ UPDATES = [m.name for m in mflow.methods() if m.kind == "update"]
 
 
 @pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory, flags: list[str]) -> ctypes.CDLL:
-    """bench/objectives.c, compiled and loaded."""
-    compiler = shlex.split(os.environ.get("CC", "")) or [name for name in ("cc", "gcc", "clang") if shutil.which(name)][:1]
-    if not compiler:
-        pytest.skip("no C compiler: set CC")
-    target = tmp_path_factory.mktemp("objectives") / "objectives.so"
-    subprocess.run([*compiler, *flags, "-fPIC", "-shared", "-o", str(target), str(HERE / "objectives.c"), "-lm"], check=True)
-    out = ctypes.CDLL(str(target))
+def library(load_c: Callable[..., ctypes.CDLL]) -> ctypes.CDLL:
+    out = load_c("objectives.c")
     for name in ("twin_least_squares", "twin_logistic"):
         getattr(out, name).argtypes, getattr(out, name).restype = [SIZE, SIZE] + 4 * [ctypes.c_void_p], ctypes.c_double
     out.twin_fits.argtypes, out.twin_fits.restype = [SIZE, SIZE, SIZE, ctypes.c_double, ctypes.c_double, ctypes.c_void_p], None

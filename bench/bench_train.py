@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import os
-import shlex
-import shutil
-import subprocess
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,14 +53,8 @@ def regression(rows: int, columns: int) -> tuple[Any, Any]:
 
 
 @pytest.fixture(scope="module")
-def library(flags: list[str], tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    """bench/training.c, compiled and loaded."""
-    command = shlex.split(os.environ.get("CC", "")) or [name for name in ("cc", "gcc", "clang") if shutil.which(name)][:1]
-    if not command or not shutil.which(command[0]):
-        pytest.skip("no C compiler for the hand-written twins")
-    made = str(tmp_path_factory.mktemp("training") / "training.so")
-    subprocess.run([*command, *flags, "-fPIC", "-shared", "-o", made, str(Path(__file__).with_name("training.c")), "-lm"], check=True)
-    return ctypes.CDLL(made)
+def library(load_c: Callable[..., ctypes.CDLL]) -> ctypes.CDLL:
+    return load_c("training.c")
 
 
 @pytest.mark.parametrize("columns", [10, 50])

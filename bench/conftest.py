@@ -322,17 +322,25 @@ def flags() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def twins(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    """bench/twins.c, compiled and loaded."""
-    command = shlex.split(os.environ.get("CC", "")) or [name for name in ("cc", "gcc", "clang") if shutil.which(name)][:1]
-    if not command or not shutil.which(command[0]):
+def load_c(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ctypes.CDLL]:
+    """Compiles a C file, by its name in this folder or its path, with `kernel_flags` and more, and loads it."""
+    compiler = shlex.split(os.environ.get("CC", "")) or [name for name in ("cc", "gcc", "clang") if shutil.which(name)][:1]
+    if not compiler or not shutil.which(compiler[0]):
         pytest.skip("no C compiler for the hand-written twins: set CC")
-    library = tmp_path_factory.mktemp("twins") / "twins.so"
-    subprocess.run(
-        [*command, *kernel_flags(), f"-I{mflow_core.get_include()}", "-fPIC", "-shared", "-o", str(library), str(HERE / "twins.c"), "-lm"],
-        check=True,
-    )
-    return ctypes.CDLL(str(library))
+
+    def load(source: str | Path, *more: str) -> ctypes.CDLL:
+        path = HERE / source
+        target = str(tmp_path_factory.mktemp(path.stem) / f"{path.stem}.so")
+        flags = [*kernel_flags(), *more, f"-I{mflow_core.get_include()}", f"-I{HERE}", "-fPIC", "-shared"]
+        subprocess.run([*compiler, *flags, "-o", target, str(path), "-lm"], check=True)
+        return ctypes.CDLL(target)
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def twins(load_c: Callable[..., ctypes.CDLL]) -> ctypes.CDLL:
+    return load_c("twins.c")
 
 
 class Room:

@@ -131,7 +131,8 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
             mflow.solve_ivp(chase, (0, 3), [0.0], "auto", resume=path, **options)
 
 
-# Places among the numbers at the end of a saved run in legs, and what none of them can be; nobody writes -1, 2 for a choice of two, NaN.
+SAVED = 31  # numbers at the end of a saved run in legs, before the checksum of 4 bytes
+# Places among them, and what none of them can be; nobody writes -1, 2 for a choice of two, NaN.
 FIELDS = {
     "implicit": (0, 2), "patience": (3, 0), "radius": (10, -1), "over": (11, 2), "stiff": (15, 3), "lambda": (16, -1), "try due": (21, 2),
     "cost": (23, -1), "path": (24, -1), "pace": (25, 0), "pace unknown": (25, math.nan), "cap": (26, 0), "saved": (27, math.inf),
@@ -144,11 +145,11 @@ def test_each_number_of_a_saved_leg_is_checked(name):
     st = mflow.Stepper("auto", chase, [0.0], **TOLS)
     st.advance_to(1.0)
     data = st._run.pack()
-    numbers = np.frombuffer(data[-4 - 8 * 31 : -4], "<f8").copy()
-    begin = len(data) - 4 - 8 * int(31 + numbers[18] + 4 * numbers[19])
+    numbers = np.frombuffer(data[-4 - 8 * SAVED : -4], "<f8").copy()
+    begin = len(data) - 4 - 8 * int(SAVED + numbers[18] + 4 * numbers[19])
 
     def written():
-        body = data[begin : -4 - 8 * 31] + numbers.tobytes()
+        body = data[begin : -4 - 8 * SAVED] + numbers.tobytes()
         return data[:begin] + body + zlib.crc32(body).to_bytes(4, "little")
 
     assert numbers[25] == math.inf or numbers[25] > 0.0
@@ -164,7 +165,7 @@ def test_what_is_not_known_is_saved_as_such():
     """It was written as 1e300, which times a spectral radius of 0 is 0."""
     st = mflow.Stepper("auto", circle, [1.0, 0.0], **TOLS)
     st.advance_to(1.0)
-    pace, cap = np.frombuffer(st._run.pack()[-4 - 8 * 31 : -4], "<f8")[25:27]
+    pace, cap = np.frombuffer(st._run.pack()[-4 - 8 * SAVED : -4], "<f8")[25:27]
     assert (pace, cap) == (math.inf, math.inf)
 
 

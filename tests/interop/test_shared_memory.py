@@ -30,9 +30,7 @@ OLD = pytest.mark.skipif(numbers(np.__version__) < (2, 1), reason="NumPy before 
 MAKERS = [pytest.param(Foreign, marks=OLD), lambda v: array.array("d", v), lambda v: memoryview(array.array("d", v))]
 
 
-@pytest.mark.parametrize(
-    "make", [pytest.param(Foreign, marks=OLD), lambda v: array.array("d", v), lambda v: memoryview(array.array("d", v))]
-)
+@pytest.mark.parametrize("make", MAKERS)
 def test_parameters_and_gradients_of_other_libraries(make):
     theirs, ours = make([1.0, -2.0, 3.0]), np.array([1.0, -2.0, 3.0])
     for opt, g in (

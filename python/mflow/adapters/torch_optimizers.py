@@ -103,7 +103,7 @@ class Optimizer(torch.optim.Optimizer):
         self._aside: dict[Any, dict[str, Any]] = {}  # states of parameters that are in no group now: they may come back
         self._members: list[list[int]] = []  # when the cohorts were made: parameters and groups can be taken out, replaced and moved
         super().__init__(params, defaults)
-        self._hide()
+        self._drop_states()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, as in torch."""
@@ -259,8 +259,8 @@ class Optimizer(torch.optim.Optimizer):
     def state(self, states: Any) -> None:
         self._states, self._shown = states, True
 
-    def _hide(self) -> None:
-        """The cohorts are the truth again."""
+    def _drop_states(self) -> None:
+        """Drops the copy that `state` hands out: what the cohorts hold counts again."""
         self._states, self._shown = defaultdict(_Entry), False
 
     def _rebuild(self) -> None:
@@ -285,7 +285,7 @@ class Optimizer(torch.optim.Optimizer):
         self._cohorts, self._seen, self._members = cohorts, seen, self._ids()
         inside = {one for ids in self._members for one in ids}
         self._aside = {t: entry for t, entry in {**self._aside, **self._states}.items() if entry and id(t) not in inside}
-        self._hide()
+        self._drop_states()
 
     def state_dict(self) -> dict[str, Any]:
         """As torch arranges it, the state of every parameter by its number, and the groups; copies.
@@ -297,7 +297,7 @@ class Optimizer(torch.optim.Optimizer):
         out: dict[str, Any] = super().state_dict()
         out["state"] = {number: dict(entry) for number, entry in out["state"].items()}
         if not shown:
-            self._hide()
+            self._drop_states()
         return out
 
     def torch_state_dict(self) -> dict[str, Any]:
@@ -359,7 +359,7 @@ class Optimizer(torch.optim.Optimizer):
         out = {**super().__getstate__(), **settings}
         out["state"] = {tensor: dict(entry) for tensor, entry in out["state"].items()}
         if not shown:
-            self._hide()
+            self._drop_states()
         return out
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -207,10 +207,10 @@ def returned(state_dict: dict[str, Any], made_by: type[optim.Optimizer]) -> dict
     if theirs is None:
         raise TypeError(f"torch_state_dict: torch.optim has no {name} that could take its state")
     defaults = theirs([torch.zeros(1)], lr=0.1).defaults
+    own = settings_of(made_by, made_by([np.zeros(1)])).defaults  # torch's steps are those without the settings that it has not
     out, state = [], {}
     for group in state_dict["param_groups"]:
-        own = settings_of(made_by, made_by([np.zeros(1)])).defaults
-        surplus = [n for n in own if n not in defaults and group[n] not in (None, False, 0.0, "push") and n != "lazy"]
+        surplus = [n for n in own if n not in defaults and group[n] != own[n]]
         if surplus:
             raise ValueError(f"torch_state_dict: torch.optim.{name} has no {surplus[0]}, which is {group[surplus[0]]!r} here")
         fixed = {"nesterov": made_by is optim.Nesterov} if name == "SGD" and made_by is not optim.SGD else {}

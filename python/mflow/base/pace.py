@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from mflow.base.checks import MOST_WHOLE
+
 __all__ = ["MANY", "Pace", "by_rows", "interruptible", "joined", "pieces", "unknown"]
 
-MANY = 2**62  # no limit on a number of steps
+MANY = MOST_WHOLE  # no limit on a number of steps
 SECONDS = 0.02  # a piece should take about this long
 LONG_WORK = 2e7  # multiplications that one call may make before it is waited for
 LOOK = 0.02  # seconds from one look at signals to the next while it is waited for

@@ -148,7 +148,7 @@ def knows_other_words(item: Item) -> Item:
 
             inside = error.__traceback__ is None or error.__traceback__.tb_next is not None
             if not inside and "positional argument" in str(error):
-                raise _told_of_places(error, item) from None
+                raise _with_their_order(error, item) from None
             if not given or (inside and inspect.isfunction(function)):  # a compiled one has its own line in any traceback
                 raise
             kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -163,7 +163,7 @@ def knows_other_words(item: Item) -> Item:
     return called  # type: ignore[return-value]
 
 
-def _told_of_places(error: TypeError, item: Any) -> TypeError:
+def _with_their_order(error: TypeError, item: Any) -> TypeError:
     """An error of too many or too few arguments without a name, with their order."""
     import inspect
 

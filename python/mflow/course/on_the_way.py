@@ -89,8 +89,8 @@ class OnTheWay:
                 status = ahead.steps(1 if slides else left, goal, rows, self.first, events)
             elif (status := int(run.adaptive(left, goal, rows))) != 0:
                 status = ahead.heed(status, goal, self.first, events)
-            if status in CANNOT:
-                status = self._solve_anew(status)
+            if status in CANNOT and self.algebraic is not None and (state := self.algebraic.solved_anew(run)) is not None:
+                status = int(run.jump(run.t, state))
             before, k = k, run.k
             if k != before and (slides or k % every == 0):
                 status = self._look(status, goal, events)
@@ -101,12 +101,6 @@ class OnTheWay:
         quiet = ahead.pole is None and not ahead.slides and k >= FIRST and k % every != 0
         self.free = k + every - 1 - k % every if quiet else 0
         return status
-
-    def _solve_anew(self, status: int) -> int:
-        """What becomes of a run with algebraic equations that cannot go on: it may from where they are solved anew. The status."""
-        run, algebraic = self.run, self.algebraic
-        state = None if algebraic is None else algebraic.solved_anew(run)
-        return status if state is None else int(run.jump(run.t, state))
 
     def _look(self, status: int, goal: float, events: Any) -> int:
         """What has its turn after some steps; the status."""

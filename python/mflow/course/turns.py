@@ -225,7 +225,7 @@ def words_of_course(looks: Looks) -> str:
         why = f"from t = {looks.place:.3g} on, steps of half their length lead elsewhere"
     elif looks.drift > ASTRAY:
         why = (
-            f"{_what(looks.uneven)} with a period of about {2.0 * math.pi / looks.omega:.3g}, and the errors of all steps add up to "
+            f"{_subject(looks.uneven)} with a period of about {2.0 * math.pi / looks.omega:.3g}, and the errors of all steps add up to "
             f"about {min(looks.drift, 1.0):.2g} of that oscillation"
         )
     elif looks.missed > ELSEWHERE:
@@ -253,7 +253,7 @@ def retrace(looks: Looks, again: Callable[[], tuple[Array, Array] | None], end: 
     looks.missed = float(np.max(np.abs(there - end)[counts] / way[counts], initial=0.0))
 
 
-def _what(uneven: int) -> str:
+def _subject(uneven: int) -> str:
     """What has the frequency that was seen. Where the Jacobian changes, it is not the solution's: a relaxation oscillation has one period,
     and what lies beside it turns much faster at one place, and not at all at another."""
     return "linearized about a state on the way, the equation oscillates" if uneven else "the solution oscillates"
@@ -266,7 +266,7 @@ def words(turn: float, omega: float, other: str = "rtol= in place of dt, or ", u
         return ""
     period = 2.0 * math.pi / omega
     return (
-        f'dt = "auto" gives steps that are stable, not accurate ones: {_what(uneven)} with a period of about {period:.3g}, and '
+        f'dt = "auto" gives steps that are stable, not accurate ones: {_subject(uneven)} with a period of about {period:.3g}, and '
         f"there are {2.0 * math.pi / turn:.2g} steps in each, too few to follow it; give {other}dt = {0.05 * period:.2g}"
     )
 

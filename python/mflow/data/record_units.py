@@ -45,7 +45,6 @@ _TIME_WORDS = {
     "s": ("s", "sec", "secs", "second", "seconds"), "ms": ("ms", "msec", "msecs", "millisec", "millisecond", "milliseconds", "milli"),
     "us": ("us", "usec", "microsec", "microsecond", "microseconds"), "min": ("min", "mins", "minute", "minutes"),
 }  # fmt: skip
-_PER_SECOND = r"(?:/?s(?:ec(?:onds?)?)?)"
 _PER_SQUARE = r"\s+s(?:ec)?\s*\^?\s*[-\u2212]2\b"  # the end of M S-2
 _SLASHED = r"/s(?:ec)?(?:/s(?:ec)?|\s*(?:\^|\*\*)?\s*2)\b"  # the end of CM/SEC/SEC, M/S2, CM/S**2
 _UNIT = rf"[A-Za-z%][\w/^*.'%²·-]*(?:{_PER_SQUARE}|(?:\s*/\s*\w+)*)"

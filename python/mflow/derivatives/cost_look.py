@@ -117,7 +117,7 @@ class CostLook:
                 raise FewDigitsError
             if self.digits is not None and not self.given:
                 return self._lengthen(callback, self.digits.step, x.size)
-            if not self.given and (self._bends(callback, x, value, grad) or self.reaches(callback, x, value, grad)):
+            if not self.given and (self._bends(callback, x, grad) or self.reaches(callback, x, value, grad)):
                 return True
             if grad.all():
                 return False
@@ -139,7 +139,7 @@ class CostLook:
         callback.scales, callback.mode = np.full(n, step), CENTRAL
         return True
 
-    def _bends(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
+    def _bends(self, callback: Any, x: Array, grad: Array) -> bool:
         """At the start: whether small numbers show other slopes over shares of themselves, which are then taken."""
         u = self._small(callback, x)
         if not (u.any() and np.isfinite(grad).all()):
@@ -285,7 +285,7 @@ class CostLook:
         return True
 
     def blunt(self, callback: Any) -> None:
-        """Forward ones again."""
+        """Forward differences again."""
         callback.mode = FORWARD
 
     def blind(self, callback: Any, x: Array, value: float, grad: Array, gtol: float) -> bool:

@@ -143,7 +143,7 @@ def _bits_of(numbers: Array) -> Array:
 
 
 def _bits(numbers: Array) -> int:
-    """The largest one."""
+    """The most bits that one of these numbers has."""
     return int(np.max(_bits_of(numbers)))
 
 

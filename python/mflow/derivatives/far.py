@@ -60,7 +60,7 @@ def _slope(changes: Callable[[float], Array], length: float) -> Array:
 
 
 def _largest(values: Array) -> float:
-    """NaN where one is NaN."""
+    """The largest size among these, 0 of none; NaN where one is NaN."""
     return float(np.max(np.abs(values), initial=0.0))
 
 

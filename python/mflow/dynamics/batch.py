@@ -174,7 +174,7 @@ def solve_dynamics_batch(
     threads : int, optional
         Threads for ``batch=True``. Default: the processors that this process may use. Results do not depend on it.
     progress : bool
-        A progress bar on stderr, where tqdm is installed.
+        A progress bar on stderr, where tqdm is installed; blocks (``batch=True``) show none.
     executor : concurrent.futures.Executor, optional
         Where pieces of a batch with ``batch=False`` are run; what they need is pickled. The motions of a piece that is lost end with
         ``reason="executor_failed"``.
@@ -228,7 +228,7 @@ def solve_dynamics_batch(
             raise TypeError(f"{min(options)}: a force for blocks (batch=True) does not take it; omit it")
         chosen = as_method(method, options, fits=of_second_order)
         blocks = _Blocks(starts, speeds, (mass, damping, stiffness), load, t_span, chosen, dt, force)
-        return blocks.solve(velocity_free, batch_args, t_eval, threads, progress)
+        return blocks.solve(velocity_free, batch_args, t_eval, threads)
     if batch_args is not None:
         raise ValueError(
             "batch_args: it belongs to batch=True; each={'args': ...} gives the force= of each motion arguments of its own, and "
@@ -485,7 +485,7 @@ class _Blocks:
             raise ValueError(f"{name}: expected a number, {n} numbers or an array of shape ({count}, {n}), got shape {given.shape}")
         return np.ascontiguousarray(np.broadcast_to(given, (count, n)))
 
-    def solve(self, velocity_free: bool, batch_args: Any, t_eval: Any, threads: Any, progress: bool) -> DynamicsBatchResult:
+    def solve(self, velocity_free: bool, batch_args: Any, t_eval: Any, threads: Any) -> DynamicsBatchResult:
         """All blocks, on threads."""
         method = self.method
         of_x, of_v = probe.implicit_shares(method.record, method.numbers)

@@ -272,7 +272,7 @@ class Switches:
     # ---- events --------------------------------------------------------------------------------------------------------------------------
 
     def switching(self) -> list[Event]:
-        """Those where a state ends."""
+        """The events at which a contact changes its state."""
         out = [Event(one.value, action=self._toggling(one)) for one in self.springs]
         for stop in self.stops:
             out.append(Event(lambda t, x, v, *args, one=stop: _depth(one, x, False), direction=1, action=self._striking(stop)))

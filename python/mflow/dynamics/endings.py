@@ -44,7 +44,7 @@ class StepperEnding(SecondOrderEnding):
     callee, jacobian = "accel", "dadx= and dadv="
 
     def hint(self) -> str:
-        """What may help."""
+        """What its user may do about it, in words."""
         return "lower the step, or look for the cause in accel"
 
 

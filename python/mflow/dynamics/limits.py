@@ -298,7 +298,7 @@ class StepLimit:
         return f"the stiffness has the eigenvalue {least:.3g}, below 0: {grows}"
 
     def _last_modes(self) -> modes.Modes | None:
-        """Of a force where the run stands."""
+        """The modes of a force where the run stands."""
         return self._modes_at(self.run.t, self.run.y.ravel().copy(), self.run.vector(1).ravel().copy())
 
     def _modes_at(self, t: float, x: Array, v: Array) -> modes.Modes | None:

@@ -64,7 +64,7 @@ SHORTEST = 64.0  # units in the last place of t: a step in which a slip is looke
 
 
 def _evaluations(counts: dict[str, Any]) -> int:
-    """Of the force, or of the load."""
+    """Evaluations of the force, or where there is none of the load."""
     return int(counts["nfev"] if "nfev" in counts else counts.get("nload", 0))
 
 

@@ -129,7 +129,7 @@ def consistency(
     end = check_number(max(slow, 0.01) if t_end is None else t_end, "t_end", low=0.0, open_low=True)
     steps, counts = _grid(end, end * max(slow, 0.01) / (4.0 if method.kind == "step" else 16.0), dt)
     ends = [_walk(method, grad, start, float(h), int(k), friction) for h, k in zip(steps, counts, strict=True)]
-    best, found = _compare(_candidates(method, grad, start, friction), steps, ends, start, end)
+    best, found = _compare(_candidates(method, grad, friction), steps, ends, start, end)
     factor = 1.0
     if best == "scaled flow":
         factor = (1.0 - float(method.parameters.get("dampening") or 0.0)) / (1.0 - float(method.parameters["momentum"]))
@@ -243,7 +243,7 @@ def _equations(method: Method) -> list[str]:
     return [*out, "sign flow"] if "eps" in values else out
 
 
-def _candidates(method: Method, grad: Gradient, start: Array, friction: float) -> dict[str, Any]:
+def _candidates(method: Method, grad: Gradient, friction: float) -> dict[str, Any]:
     """Right-hand sides of the candidates by name; Newton's takes (t, x, v)."""
     values = method.parameters
     beta, rub, eps = (float(values.get(name, other)) for name, other in (("beta_hat", 1.0), ("friction", friction), ("eps", 0.0)))

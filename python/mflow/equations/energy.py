@@ -141,7 +141,7 @@ def energy_ledger(
         added.append(math.fsum((beta * bend, 0.5 * h * beta * float(np.vdot(g, change)))))
         points.append(c.copy())
         speeds.append(new)
-    return _books(chosen, points, speeds, cost, beta, (h, rate), _sums(taken), _sums(added))
+    return _ledger(chosen, points, speeds, cost, beta, (h, rate), _sums(taken), _sums(added))
 
 
 def _checked(method: Method) -> Method:
@@ -213,7 +213,7 @@ def _sums(terms: list[float]) -> Array:
     return out
 
 
-def _books(
+def _ledger(
     method: Method, points: list[Array], speeds: list[Array], cost: Callable[[Array], float], beta: float, law: tuple[float, float],
     friction: Array, numerical: Array,
 ) -> EnergyLedger:  # fmt: skip

@@ -44,7 +44,7 @@ class ExaminedCost:
             raise ValueError(f"jac: expected the gradient, as {start.size} variables are too many for differences of the cost, got None")
 
     def value(self, x: Array) -> float:
-        """At a flat x."""
+        """The cost at a flat x."""
         value = self.fun(x.reshape(self.shape).copy(), *self.args)
         if isinstance(value, tuple) and self.jac is None:
             raise TypeError("fun: expected one number returned, got a tuple; where it is the pair (cost, gradient), give jac=True")
@@ -53,7 +53,7 @@ class ExaminedCost:
         return one_number(value)
 
     def gradient(self, x: Array) -> Array:
-        """Flat, at a flat x."""
+        """The gradient at a flat x, flat too."""
         self.count += 1
         if self.jac is None:
             out = self.differences(x, 6e-6 if self.digits is None else self.digits.step)
@@ -78,7 +78,7 @@ class ExaminedCost:
         return out
 
     def differences(self, x: Array, step: float) -> Array:
-        """Central ones."""
+        """The gradient by central differences; step : their length, relative to x beyond 1."""
         lengths = step * np.where(self.own & (x != 0.0), np.abs(x), np.maximum(1.0, np.abs(x)))
         return self._over(x, lengths if self.lengths is None else np.minimum(lengths, SHORT * self.lengths))
 
@@ -97,7 +97,7 @@ class ExaminedCost:
         return self.lengths is not None
 
     def _over(self, x: Array, h: Array) -> Array:
-        """Those of these lengths."""
+        """The gradient by central differences of the lengths h."""
         out = np.empty(x.size)
         for j in range(x.size):
             up, down = x.copy(), x.copy()

@@ -44,7 +44,7 @@ class Trial:
 
     @property
     def label(self) -> str:
-        """For a legend or a table."""
+        """The method with its parameters, for a legend or a table."""
         return ", ".join([self.method, *(f"{name} = {value:.4g}" for name, value in self.parameters.items())])
 
 

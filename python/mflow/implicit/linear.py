@@ -28,6 +28,7 @@ from mflow.base.checks import (
 )
 from mflow.base.methods import Method, describe, plain_name, record_values
 from mflow.base.pace import interruptible
+from mflow.base.result import attach
 from mflow.base.tables import from_frame
 from mflow.base.telling import tell
 from mflow.saving.fields import are_same
@@ -39,6 +40,7 @@ __all__ = ["NAME", "ImplicitSGD", "check_labels", "check_rows", "check_weights",
 
 RECORD = registry.find("implicit_sgd")
 NAME = RECORD.name
+KEPT = "the model, .partial_result, keeps what it has learned"
 FORWARD = 1.0  # the record's number of flow="forward"
 PER_ROW = 50  # multiplications that sorting or shuffling takes the time of, for each row
 KINKS = {"delta": "huber", "tau": "quantile"}
@@ -285,8 +287,7 @@ class ImplicitSGD:
                 status = learner.sweep(samples, order)
             except KeyboardInterrupt as error:
                 self.reason = "interrupted"
-                error.partial_result = self  # type: ignore[attr-defined]
-                error.add_note(f"in ImplicitSGD.fit, in epoch {self.n_epochs}; the model keeps what it has learned")
+                attach(error, lambda: self, f"in ImplicitSGD.fit, in epoch {self.n_epochs}; {KEPT}")
                 raise
             now = self._joined()
             lost = status != 0 or not np.all(np.isfinite(now))

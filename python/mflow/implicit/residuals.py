@@ -36,13 +36,12 @@ from mflow.base.progress import reason_of
 from mflow.base.result import attach
 from mflow.base.telling import tell
 from mflow.data.rows import row_count
-from mflow.implicit.linear import RECORD, ImplicitSGD, check_weights, no_squares
+from mflow.implicit.linear import KEPT, RECORD, ImplicitSGD, check_weights, no_squares
 from mflow.saving.fields import are_same
 
 __all__ = ["ResidualSGD", "RowsOf"]
 
 RowsOf = Callable[[Array, Any, bool], tuple[Array, Array | None]]
-KEPT = "the model, .partial_result, keeps what it has learned"
 OWN = ("lr", "lr_decay", "lr_power", "average", "l2")  # parameters of the record that belong to residuals, too
 
 
@@ -417,10 +416,10 @@ class ResidualSGD(ImplicitSGD, kind="residual"):
         name = getattr(self.residual, "__name__", repr(self.residual))
         return f"ImplicitSGD({', '.join([f'residual={name}', *(f'{k}={v!r}' for k, v in self.parameters.items())])})"
 
-    coef: ClassVar[Any] = property(lambda self: self._no("coef"))
-    intercept: ClassVar[Any] = property(lambda self: self._no("intercept"))
+    coef: ClassVar[Any] = property(lambda self: self._has_no("coef"))
+    intercept: ClassVar[Any] = property(lambda self: self._has_no("intercept"))
 
-    def _no(self, name: str) -> Any:
+    def _has_no(self, name: str) -> Any:
         raise AttributeError(f"{name}: a model with residuals has params")
 
 

@@ -11,7 +11,8 @@ from mflow_core.implicit import softmax
 from mflow.base.checks import Array, check_flags, check_number, check_whole, random_generator
 from mflow.base.methods import record_values
 from mflow.base.pace import pieces
-from mflow.implicit.linear import RECORD, check_rows, check_weights, samples_of
+from mflow.base.result import attach
+from mflow.implicit.linear import KEPT, RECORD, check_rows, check_weights, samples_of
 
 __all__ = ["SoftmaxSGD"]
 
@@ -111,8 +112,7 @@ class SoftmaxSGD:
                 rooted = self._epoch(samples, order)
             except KeyboardInterrupt as error:
                 self.reason = "interrupted"
-                error.partial_result = self  # type: ignore[attr-defined]
-                error.add_note(f"in SoftmaxSGD.fit, in epoch {self.n_epochs}; the model keeps what it has learned")
+                attach(error, lambda: self, f"in SoftmaxSGD.fit, in epoch {self.n_epochs}; {KEPT}")
                 raise
             if not rooted:
                 self.reason = "non_finite"

@@ -549,7 +549,7 @@ def refuse_of_runs(parameters: Any, driver: str, names: frozenset[str] = OF_RUNS
 
 
 def _is_function(value: Any) -> bool:
-    """Of Python, or compiled."""
+    """Whether it is a function, of Python or compiled."""
     return callable(value) or _is_low_level(value) or type(value).__name__ == "PyCapsule"
 
 

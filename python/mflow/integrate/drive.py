@@ -193,7 +193,7 @@ class Drive(OnAgenda):
             self.history.go_on(self.begun)
 
     def _prepare_control(self, dense: bool) -> None:
-        """The run, under error control."""
+        """Makes the run, under error control."""
         s = self.settings
         self.tolerances = self._check_tolerances() if self.begun is None else self.begun.tolerances
         self.run = self._make_run(math.nan, dense, controlled=True)
@@ -575,7 +575,7 @@ class Drive(OnAgenda):
         return (self.growth, *said) if self.growth else tuple(said)
 
     def result(self, status: int, reason: str, message: str) -> Any:
-        """What there is so far."""
+        """The result of a run that ended so, with what its looks have to say."""
         run, events = self.run, self.events
         message = endings.with_doubts(message, doubts := self.doubts)
         if self.walls is not None and (self.walls.found or self.walls.slid):

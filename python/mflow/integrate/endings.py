@@ -104,7 +104,7 @@ class Ending:
         self.run, self.method, self.mode, self.step, self.start, self.t0, self.where = run, method, mode, step, start, t0, where
 
     def explain(self, status: int) -> tuple[str, str]:
-        """(reason, message)."""
+        """(reason, message) of a run that ended with this status."""
         fixed = self.mode != "adaptive"
         cannot = status in (stepper.STEP_TOO_SMALL, stepper.SOLVE_FAILED, stepper.RETRY_SOLVE)
         if cannot and (words := rank_words(self.run.solver)):
@@ -389,7 +389,7 @@ def most_stages() -> str:
 
 
 def with_doubts(message: str, doubts: tuple[str, ...]) -> str:
-    """A message that says them too."""
+    """The message, and those of the doubts that it does not hold already."""
     return "; but ".join((message, *(text for text in doubts if text not in message))) if doubts else message
 
 

@@ -372,15 +372,15 @@ def _told(result: IVPResult, drive: Drive) -> IVPResult:
     if result["nrejected"] < FEW_REJECTED:
         return result
     try:
-        _look_back(result, drive)
+        _look_at_rejected(result, drive)
     except BaseException as error:
         attach(error, lambda: result, "in mflow.solve_ivp, where steps of the finished run are looked at; .partial_result holds all of it")
         raise
     return result
 
 
-def _look_back(result: IVPResult, drive: Drive) -> None:
-    """These looks."""
+def _look_at_rejected(result: IVPResult, drive: Drive) -> None:
+    """Warns of poles that steps led over, and where many steps were rejected of jumps."""
     slid = drive.walls is not None and bool(drive.walls.slid)
     if not slid:
         from mflow.walls.leapt import tell_of_poles

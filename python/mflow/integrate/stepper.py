@@ -467,11 +467,11 @@ class Stepper(Kept):
         take_steps_to(self._run, self._stops, self._settle, end, h)
 
     def _not_of_dt(self) -> TypeError:
-        """Error control chooses the steps."""
+        """The error of a dt where error control chooses the steps."""
         return TypeError("dt: this stepper is under error control (rtol, atol): call step() or advance_to(t)")
 
     def _clear(self) -> None:
-        """A call begins."""
+        """Forgets the events that were met: a call begins."""
         if self._stops is not None:
             self._stops.clear()
 

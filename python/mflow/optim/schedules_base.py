@@ -34,6 +34,7 @@ class Schedule:
     """
 
     _state: ClassVar[tuple[str, ...]] = ()
+    _multiplies: ClassVar[bool] = False
 
     if not TYPE_CHECKING:  # constructors of their own are what a type checker reads
 
@@ -61,7 +62,7 @@ class Schedule:
     @property
     def multiplies(self) -> bool:
         """Whether the rate is lr times a number that does not depend on lr, as `ChainedScheduler` needs it."""
-        return False
+        return self._multiplies
 
     @property
     def ends(self) -> float:

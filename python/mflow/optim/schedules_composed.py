@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from mflow.base.checks import check_list, check_number
 from mflow.optim.schedules_base import Schedule, end_of
@@ -80,10 +80,7 @@ class MultiplicativeLR(Schedule):
     lr_lambda: Callable[[int], float]
     _known: tuple[int, float] = field(init=False, repr=False, compare=False, default=(0, 1.0))
 
-    @property
-    def multiplies(self) -> bool:
-        """True."""
-        return True
+    _multiplies: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.lr, self.lr_lambda = check_number(self.lr, "lr", low=0.0), _function(self.lr_lambda)
@@ -145,7 +142,7 @@ class SequentialLR(Schedule):
 
     def with_lr(self, lr: float) -> SequentialLR:
         """All of its schedules from another lr; functions that are no schedules stay as they are."""
-        return SequentialLR(_from(self.schedules, lr), self.milestones)
+        return SequentialLR(_with_first_lr(self.schedules, lr), self.milestones)
 
 
 @dataclass
@@ -198,10 +195,10 @@ class ChainedScheduler(Schedule):
 
     def with_lr(self, lr: float) -> Schedule:
         """All of its schedules from another lr."""
-        return ChainedScheduler(_from(self.schedules, lr)) if lr else Constant(0.0)
+        return ChainedScheduler(_with_first_lr(self.schedules, lr)) if lr else Constant(0.0)
 
 
-def _from(schedules: Sequence[Any], lr: float) -> list[Any]:
+def _with_first_lr(schedules: Sequence[Any], lr: float) -> list[Any]:
     """The schedules from another lr: the first one's, which those of the others keep their share of."""
     first = next((s.lr for s in schedules if getattr(s, "lr", 0.0)), lr)
     made = [s.with_lr(lr * (getattr(s, "lr", first) / first)) if isinstance(s, Schedule) else s for s in schedules]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from itertools import pairwise
+from typing import ClassVar
 
 from mflow.base.checks import check_list, check_number, check_whole
 from mflow.optim.schedules_base import Schedule
@@ -94,10 +95,7 @@ class ConstantLR(Schedule):
     factor: float = 1.0 / 3.0
     total_iters: int = 5
 
-    @property
-    def multiplies(self) -> bool:
-        """True."""
-        return True
+    _multiplies: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.lr, self.factor = check_number(self.lr, "lr", low=0.0), check_number(self.factor, "factor", low=0.0, high=1.0)
@@ -135,10 +133,7 @@ class PolynomialLR(Schedule):
     total_iters: int = 5
     power: float = 1.0
 
-    @property
-    def multiplies(self) -> bool:
-        """True."""
-        return True
+    _multiplies: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.lr, self.power = check_number(self.lr, "lr", low=0.0), check_number(self.power, "power", low=0.0)
@@ -177,10 +172,7 @@ class StepLR(Schedule):
     step_size: int
     gamma: float = 0.1
 
-    @property
-    def multiplies(self) -> bool:
-        """True."""
-        return True
+    _multiplies: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.lr, self.gamma = check_number(self.lr, "lr", low=0.0), check_number(self.gamma, "gamma", low=0.0)
@@ -218,10 +210,7 @@ class MultiStepLR(Schedule):
     milestones: Sequence[int]
     gamma: float = 0.1
 
-    @property
-    def multiplies(self) -> bool:
-        """True."""
-        return True
+    _multiplies: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.lr, self.gamma = check_number(self.lr, "lr", low=0.0), check_number(self.gamma, "gamma", low=0.0)
@@ -256,10 +245,7 @@ class ExponentialLR(Schedule):
     lr: float
     gamma: float
 
-    @property
-    def multiplies(self) -> bool:
-        """True."""
-        return True
+    _multiplies: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.lr, self.gamma = check_number(self.lr, "lr", low=0.0), check_number(self.gamma, "gamma", low=0.0, open_low=True)
@@ -297,10 +283,7 @@ class LinearLR(Schedule):
     end_factor: float = 1.0
     total_iters: int = 5
 
-    @property
-    def multiplies(self) -> bool:
-        """True."""
-        return True
+    _multiplies: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.lr = check_number(self.lr, "lr", low=0.0)

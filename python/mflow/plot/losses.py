@@ -118,7 +118,7 @@ def loss_curves(
         passes, seconds, loss = _shown(run, ceiling, lowest)
         for axis, x in ((left, passes), (right, seconds)):
             _draw(axis, x, loss, run, style(index), index)
-    _dress(left, right, lowest, batches=any(run.batch == "minibatch" for run in runs))
+    _label_axes(left, right, lowest, batches=any(run.batch == "minibatch" for run in runs))
     return figure_of(left)
 
 
@@ -132,7 +132,7 @@ def _checked(runs: Any) -> list[Run]:
     return given
 
 
-def _dress(left: Axes, right: Axes, lowest: float, batches: bool) -> None:
+def _label_axes(left: Axes, right: Axes, lowest: float, batches: bool) -> None:
     evaluations = "evaluations (passes over the data)" if batches else "evaluations of cost and gradient"
     y = "loss" if lowest == 0.0 else f"loss - {lowest:.6g}, the lowest"
     for axis, x, label in ((left, evaluations, y), (right, "time (s)", right.get_ylabel())):

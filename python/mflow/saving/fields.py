@@ -14,7 +14,7 @@ from mflow.saving.savefile import numbers_of
 
 __all__ = ["CONTROL", "GROWTH", "MANY", "NOT_CONTROLLED", "are_same", "check_fields", "check_names", "counts_of", "method_of", "read_start"]
 
-MANY = 2**53
+MANY = 2**53  # counts that a file holds, exactly, among its real numbers
 GROWTH = 10.0  # of a step, at most, from one to the next
 NOT_CONTROLLED = {"rtol": None, "atol": None, "direction": 1.0, "first_step": None, "max_step": None, "min_step": None}
 CONTROL = tuple(NOT_CONTROLLED)  # what is saved of how a stepper was made

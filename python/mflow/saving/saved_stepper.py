@@ -179,7 +179,7 @@ class Kept(OfKinds):
         if mine != saved:
             raise ValueError(f"mass: expected the matrix of the saved stepper{', which has none' if saved is None else ''}, got "
                              f"{'none' if mine is None else 'another'}")  # fmt: skip
-        self._take_way(facts.get("ahead"))
+        self._restore_looks(facts.get("ahead"))
         if self._past is not None and (wrong := self._past.misfit(facts.get("past"))):
             raise ValueError(wrong)
 
@@ -187,8 +187,8 @@ class Kept(OfKinds):
         """What looks at the way of a stepper under error control."""
         return None
 
-    def _take_way(self, saved: Any) -> None:
-        """What that has packed. Raises ValueError where it does not fit."""
+    def _restore_looks(self, saved: Any) -> None:
+        """What `_looks` had packed. Raises ValueError where it does not fit."""
         if saved is not None:
             way = self._looks()
             if way is None:
@@ -288,7 +288,7 @@ def _remake(
     made: Any = cls(method, **given)  # type: ignore[call-arg]
     made._run.unpack(state)
     made._rebuilt = rebuilt
-    made._take_way(ahead)
+    made._restore_looks(ahead)
     made._restore_events(events)
     return made
 

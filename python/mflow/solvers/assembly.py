@@ -40,10 +40,10 @@ class Super:
     def has_positive_sign(self) -> bool:
         """Whether the determinant is above 0."""
         negative = int(np.count_nonzero(self._factors.U.diagonal() < 0.0))
-        return (negative + sum(map(_odd, (self._factors.perm_r, self._factors.perm_c, self._place)))) % 2 == 0
+        return (negative + sum(map(_parity, (self._factors.perm_r, self._factors.perm_c, self._place)))) % 2 == 0
 
 
-def _odd(permutation: Any) -> int:
+def _parity(permutation: Any) -> int:
     """1 if it takes an odd number of exchanges, else 0."""
     order, seen, cycles = np.asarray(permutation).tolist(), bytearray(len(permutation)), 0
     for start in range(len(order)):
@@ -56,7 +56,7 @@ def _odd(permutation: Any) -> int:
 
 
 def _union(keys: list[Index]) -> Index:
-    """All of them, in order."""
+    """The different keys of all these, in order."""
     merged = np.sort(np.concatenate(keys), kind="stable")  # which merges what is in order
     return merged[np.append(True, merged[1:] != merged[:-1])] if merged.size else merged
 
@@ -76,11 +76,11 @@ class _Layout:
         self.take(one)
 
     def take(self, one: Array) -> None:
-        """Other values of M."""
+        """Takes other values of M."""
         self._one[self._of_one] = one
 
     def values(self, c: complex, jacobian: Array, steady: bool) -> Any:
-        """Of M - c J; of -J where steady."""
+        """The entries of M - c J; of -J where steady."""
         out = (np.zeros_like(self._one) if steady else self._one).astype(type(c))
         out[self._of_jacobian] -= jacobian if steady else c * jacobian
         return out

@@ -311,7 +311,7 @@ def _words(equations: _Equations, y: Array) -> str:
 
 
 def _full_jacobian(equations: _Equations, y: Array) -> Array:
-    """J, n x n."""
+    """J as an n x n array: the user's, or by differences."""
     if equations.jacobian is not None:
         J = equations.jacobian(y)
         return np.asarray(J.toarray() if hasattr(J, "tocsc") else J)

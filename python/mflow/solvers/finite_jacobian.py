@@ -53,12 +53,12 @@ class FiniteJacobian:
             return value
         at, before = _bits(given[: self.count]), self._at
         self._at = at
-        if before is not None and (before == at or self._in_vain(given, more)):
+        if before is not None and (before == at or self._not_finite_at_start(given, more)):
             raise NotFiniteError(self.said())
         return value
 
-    def _in_vain(self, given: tuple[Any, ...], more: dict[str, Any]) -> bool:
-        """Whether it is not finite at the start, either, where the run still stands, so that no shorter step helps."""
+    def _not_finite_at_start(self, given: tuple[Any, ...], more: dict[str, Any]) -> bool:
+        """Whether J is not finite at the start, either, where the run still stands, so that no shorter step helps."""
         drive = self.drive
         if drive is None or drive.run.k != 0 or drive.agenda is not None or self.count > 2:
             return False  # in the middle of a step a run does not tell its state, which is the start only before the first one

@@ -135,7 +135,7 @@ class Mass:
 
     @property
     def checksum(self) -> int:
-        """Of all entries, for saved runs."""
+        """The checksum of all entries, for saved runs."""
         places = zlib.crc32(self.rows.indices.tobytes() + self.rows.indptr.tobytes())
         return int(interruptible(8.0 * self.rows.values.size, zlib.crc32, self.rows.values, places))
 

@@ -318,7 +318,7 @@ class _Jacobian:
         return hasattr(self.ask(t, np.array(y, dtype=np.float64).ravel()), "tocsc")
 
     def shapes(self) -> list[tuple[int, int]]:
-        """Those that the Jacobian may have."""
+        """The shapes that the Jacobian may have."""
         packed = [] if self.lower is None or self.upper is None else [(self.lower + self.upper + 1, self.n)]
         return [(self.n, self.n), *packed]
 

@@ -49,14 +49,14 @@ class UserPreconditioner:
         self._apply: Callable[[Array], Any] = np.asarray
 
     def jacobian(self, t: float, y: Array) -> bool:
-        """Where it is asked next."""
+        """Keeps (t, y), at which the user's function is asked next."""
         y = y.reshape(self._shape)
         y.flags.writeable = False
         self._at = t, y
         return True
 
     def take_mass(self, values: Array) -> None:
-        """The user's function knows M."""
+        """Does nothing, as the user's function knows M."""
 
     def factor(self, gh: float) -> bool:
         """Asks for the inverse at this gamma."""
@@ -82,7 +82,7 @@ class IncompleteLU(SparseFactors):
     """SuperLU's incomplete factors of M - gh J, J the user's sparse matrix."""
 
     def factor(self, gh: float) -> bool:
-        """False if they are singular."""
+        """Factors M - gh J; False where it is singular."""
         matrix = -self._matrix if math.isinf(gh) else self._one - gh * self._matrix
         try:
             self._factors = self._linalg.spilu(matrix.tocsc(), drop_tol=1e-4, fill_factor=10.0)

@@ -232,7 +232,7 @@ class SparseFactors:
         return self._sparse.csc_matrix((values[self._order.data], self._order.indices, self._order.indptr), shape=(self._n, self._n))
 
     def take_stage(self, k: int, values: Array) -> None:
-        """The same of a stage of three."""
+        """The values of J at stage k of three."""
         self._stages[k] = self._by_columns(values)
 
     def factor_stages(self, h: float, A_inv: Array) -> bool:

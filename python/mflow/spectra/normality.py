@@ -133,7 +133,7 @@ def growth_words(method: Method, times: Product, n: int, dt: float, entries: int
 
 
 def warning_of_products(method: Method, times: Product, n: int, dt: float) -> str:
-    """The same where J^T v is not known."""
+    """The warning of errors that grow for a while, where J^T v is not known."""
     grown = math.nan if method.is_implicit else transient_growth(method, times, n, 0.95 * dt, WORK // FEW_STEPS)
     if not grown >= GROWN:
         return ""

@@ -300,7 +300,7 @@ def _is_normal(J: Linear) -> bool:
 
 
 def _general(J: Linear) -> Outer:
-    """Of a matrix that is not symmetric."""
+    """Outer eigenvalues of a matrix that is not symmetric."""
     below, above = range_bound(J)
     pairs = _arpack(J)
     if pairs is None:

@@ -79,7 +79,7 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
             k, c = (np.zeros(n) if a is None else a / M for a in (K, C))
         if not (np.isfinite(k).all() and np.isfinite(c).all()):
             raise ValueError(f"mass: expected numbers by which stiffness and damping can be divided, got {float(np.min(M)):g}")
-        return _of_modes(k, c)
+        return _limiting_modes(k, c)
     share = None if C is None else _rayleigh(n, M, C, K)
     if C is not None and share is None:
         return _coupled(n, M, C, K)
@@ -87,7 +87,7 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
     a, b = share or (0.0, 0.0)
     if n > SMALL:
         k = k[-1] * np.append(np.geomspace(1e-8, 1.0, 65), 0.0)
-    return _of_modes(k, a + b * k)
+    return _limiting_modes(k, a + b * k)
 
 
 def assembled(mass: Any, damping: Any, stiffness: Any, fixed: Any, rayleigh: Any) -> tuple[int, Any, Any, Any]:
@@ -196,7 +196,7 @@ def _pushes(A: Any, n: int) -> bool:
     return False
 
 
-def _of_modes(k: Array, c: Array) -> Modes:
+def _limiting_modes(k: Array, c: Array) -> Modes:
     """Those that set the limit, with those that grow by themselves."""
     growing = (k < -ROUNDING * np.max(np.abs(k), initial=0.0)) | (c < -ROUNDING * np.max(np.abs(c), initial=0.0))
     rest, grown = _outermost(k[~growing], c[~growing]), np.flatnonzero(growing)
@@ -316,7 +316,7 @@ class Coupled(Growing):
 
     def __init__(self, n: int, M: Any, C: Any, K: Any, symmetric: bool) -> None:
         self.n, self.matrices = n, (M, C, K)
-        self.dense = _reduced(M, C, K, n) if n <= SMALL else None
+        self.dense = _reduced(M, C, K) if n <= SMALL else None
         self.solve = None if self.dense is not None else _mass_solver(M)
         self.size = np.ones(2)
         k_top, c_top = (max(sum(self._reach(np.array(d))), 0.0) for d in ((1.0, 0.0), (0.0, 1.0)))
@@ -337,7 +337,7 @@ class Coupled(Growing):
     @functools.cached_property
     def reduced(self) -> tuple[Array, Array]:
         """Dense C and K, in coordinates in which the mass is 1."""
-        return self.dense or _reduced(*self.matrices, self.n)
+        return self.dense or _reduced(*self.matrices)
 
     @functools.cached_property
     def eigenvalues(self) -> NDArray[np.complex128]:
@@ -551,7 +551,7 @@ def _coupled(n: int, M: Any, C: Any, K: Any) -> Modes:
     return Modes(np.array([k, k, 0.0]), np.array([c, 0.0, c]), exact=False)
 
 
-def _reduced(M: Any, C: Any, K: Any, n: int) -> tuple[Array, Array]:
+def _reduced(M: Any, C: Any, K: Any) -> tuple[Array, Array]:
     """C and K, dense, in coordinates in which the mass is 1."""
     try:
         L = np.linalg.cholesky(definite.full(M))

@@ -191,7 +191,7 @@ def _rayleigh(rayleigh: Any, M: Any, K: Any, supports: Supports) -> Any:
 
 
 def sum_of(A: Any, B: Any) -> Any:
-    """Of two checked matrices."""
+    """The sum of two checked matrices; None counts as 0."""
     if A is None or B is None:
         return B if A is None else A
     if A.ndim == B.ndim:

@@ -46,7 +46,7 @@ class Supports:
         return step_of_differences(self.dt, self.span)
 
     def _hold(self, fixed: Any) -> None:
-        """These are not free."""
+        """Holds the degrees of freedom that `fixed` names."""
         held = np.zeros(self.n, dtype=bool)
         if is_given(fixed):
             motions = SupportMotions(fixed, self.n, self.span, self.delta)

@@ -140,14 +140,14 @@ def not_finite(run: Trainer, problem: str, batches: int | None) -> Ending:
         advice = _advice(run, ": lower lr, or give clip_norm=")
         text = f"{problem} {where}, and the gradients have grown beyond bounds{advice}; {kept}"
         return Ending("diverged", text)
-    if not _led_there(run, batches is None):
+    if not _was_finite_before(run, batches is None):
         return Ending("non_finite", f"{problem} {where}: look at {data} for what the loss cannot take; {kept}")
     advice = _advice(run, ": lower lr, or see mflow.lr_find")
     text = f"{problem} {where}, and {_place(run)} the loss of {data} is finite, so the steps led there{advice}; {kept}"
     return Ending("non_finite", text)
 
 
-def _led_there(run: Trainer, validates: bool) -> bool:
+def _was_finite_before(run: Trainer, validates: bool) -> bool:
     """Whether what is not finite now is finite at the parameters that are kept: the data are not to blame, then. One evaluation."""
     if not run.nit or (run.failing is None and not validates) or not all(np.isfinite(a).all() for a in run.monitor.best_flat):
         return False

@@ -15,6 +15,7 @@ import numpy as np
 
 from mflow.base.checks import Array, check_number, check_whole
 from mflow.optim.schedules_base import Schedule
+from mflow.saving.fields import MANY
 from mflow.saving.savefile import number_of, numbers_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Saved", "counters_of"]
 
-MANY = 2**53
 WHOLE = {"epoch", "batch", "nit", "nfev", "waited", "sum_steps"}  # of the counters; best_epoch may be -1, the others are real numbers
 COUNTERS = {
     "trainer": ("epoch", "batch", "nit", "nfev", "norm", "loss", "val_loss"),
@@ -255,5 +255,5 @@ def _counter(value: Any, name: str) -> Any:
 
 
 def _equal(a: Any, b: Any) -> bool:
-    """Equal, NaN to NaN."""
+    """Whether two values are equal, where NaN equals NaN."""
     return bool(a == b or (isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b)))

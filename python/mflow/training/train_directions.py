@@ -128,7 +128,7 @@ class DirectionTrainer(Trainer):
 
     @property
     def gone_on(self) -> str:
-        """Words on that."""
+        """Words on a finer gtol than was asked for; "" where there was none."""
         if not self.fall > 0.0:
             return ""
         return f"; {allows(self.asked, self.fall, 'loss')}, so that the run went on to {self.gtol:.2g}"
@@ -158,7 +158,7 @@ class DirectionTrainer(Trainer):
         return {} if self.descent is None else {"descent": self.descent.save(), **went}
 
     def take_blocks(self, blocks: dict[str, bytes]) -> None:
-        """Goes on from there."""
+        """Goes on from what `blocks` of a file holds."""
         if self.nit:
             self.descent = self._begin()
             self.descent.restore(blocks["descent"])

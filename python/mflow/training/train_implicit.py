@@ -102,8 +102,6 @@ class ImplicitTrainer(Trainer):
 
     def _one_epoch(self) -> Ending | None:
         """The batches of one epoch, from where it stands."""
-        if self.batch == 0:
-            self.began_with = self.generator.bit_generator.state
         seen = False
         for args, rows in self.feed.epoch(self.generator, self.epoch, self.batch):
             seen = True

@@ -115,7 +115,7 @@ class Ahead:
 
     @property
     def slid(self) -> bool:
-        """Whether one does, or did."""
+        """Whether a component slides now, or did before."""
         return self.walls is not None and bool(self.walls.slid)
 
     def lost(self, t0: float, start: Array) -> str:

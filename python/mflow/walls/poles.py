@@ -256,6 +256,6 @@ class PoleAhead:
 
 
 def beside(y: Array) -> Array:
-    """From a state to one beside it."""
+    """What is added to a state to get to one beside it."""
     shift: Array = ASIDE * (np.abs(y) + (np.max(np.abs(y), initial=0.0) or 1.0))
     return shift

@@ -581,7 +581,7 @@ def look_for_walls(run: Any, span: float, keeps: bool = True) -> None:
 
 
 def steps_between_looks(run: Any) -> int:
-    """Of `Walls`, where no try fails."""
+    """How many steps `Walls` lets pass from one look to the next, where no try fails."""
     return RARELY if run.problem.compiled else SOON
 
 

@@ -131,7 +131,6 @@ cdef class Constrained(Problem):
     cdef Problem forces
     cdef object g_fun, jac_fun, view
     cdef tuple args, shape
-    cdef double *view_data
 
     def __init__(self, Problem forces, tuple shape, Py_ssize_t m, g, jac=None, tuple args=(), bint whole=False):
         cdef Structure body = forces if isinstance(forces, Structure) else (<Force> forces).body

@@ -152,7 +152,7 @@ def is_zero(array):
 
 
 def is_symmetric(array):
-    """To rounding."""
+    """Whether the array is symmetric, to rounding."""
     if array is None or array.ndim == 1 or not array.size:
         return True
     if hasattr(array, "tocsr"):

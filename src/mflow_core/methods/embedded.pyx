@@ -160,7 +160,7 @@ cdef records_t RECORDS
 
 
 cdef list columns(list row):
-    """Of the nonzeros."""
+    """The columns of the nonzeros."""
     return [j for j, value in enumerate(row) if value != 0]
 
 

@@ -184,7 +184,7 @@ cdef class ComplexBandLU(BandLU):
         return status == 0
 
     def has_positive_sign(self):
-        """A complex determinant has none."""
+        """TypeError, as the determinant of a complex matrix has no sign."""
         raise TypeError("has_positive_sign: expected the factors of a real matrix, got those of a complex one")
 
     cdef void solve_pair(self, double *x, double *y) noexcept:

@@ -145,7 +145,7 @@ cdef int sparse_factor(matrix_t *m, double gh) noexcept with gil:
 
 
 cdef int sparse_outgrown(matrix_t *m, double gh, const double *state) noexcept with gil:
-    """1 or 0, or a negative code."""
+    """Whether what grows has outgrown a step of gh: 1 or 0, or a negative code."""
     cdef int status = (<quiet_look> ask_outgrown)(m, gh, state)
     return failed() if status == -1 else status
 

@@ -504,7 +504,7 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
 
 
 cdef void give_tolerances(run_t *r) noexcept nogil:
-    """To a kernel that varies its order."""
+    """Gives the tolerances to a kernel that varies its order."""
     cdef bint vectors = r.c.rtol_of != NULL
     r.f.rtol, r.f.atol = r.c.rtol_of if vectors else &r.c.rtol, r.c.atol_of if vectors else &r.c.atol
     r.f.n_tol = r.n if vectors else 1

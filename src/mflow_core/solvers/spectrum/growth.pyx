@@ -75,7 +75,7 @@ cdef inline ptrdiff_t reach_of(const matrix_t *m) noexcept nogil:
 
 
 cdef inline ptrdiff_t place_of(const matrix_t *m, ptrdiff_t i, ptrdiff_t j) noexcept nogil:
-    """Of J_ij in m.jacobian."""
+    """The place of J_ij in m.jacobian."""
     return i * m.n + j if m.c.kind == DENSE else i * (m.c.lower + m.c.upper) + j + m.c.lower
 
 

@@ -17,7 +17,7 @@ from mflow_core.types cimport MF_FRESH, MF_MULTISTEP
 
 cdef enum:
     DOUBTS = 3                           # tries of a first step
-    AT_FIRST = 64                        # more than FEW for each implicit step
+    HEAD_START = 64                      # explicit steps, more than FEW for each implicit one
     SURE = 6                             # looks near the edge: what one step far beyond it is worth, a first try. 3: 33, and 114 times
     GRACE = 2                            # steps of an implicit leg that do not count: it has a Jacobian to take
     RISES = 24                           # steps with which a multistep method comes to its order, in which they say nothing
@@ -167,7 +167,7 @@ cdef void run_watch(run_t *r, double h, double t_end) noexcept nogil:
     if r.leg.most == ALONE:
         r.leg.mild += 1
         r.leg.worth += fabs(h) * r.leg.radius
-        if not r.leg.worth <= r.leg.limit * (FEW * r.leg.mild + AT_FIRST):
+        if not r.leg.worth <= r.leg.limit * (FEW * r.leg.mild + HEAD_START):
             r.leg.most = 0
         return
     if not fabs(h) * r.leg.radius < r.leg.limit:

@@ -53,11 +53,11 @@ cdef double MILDER = 0.35                # of the explicit stability limit: what
 cdef double HELD = 0.3                   # of the limit, for the pair of order 8: order reduction holds it at a third, where the other costs less
 cdef double CLOSE = 0.5                  # of MILDER, for that pair
 cdef double CHEAP = 0.4                  # of that for a multistep method, whose steps take some two evaluations each, the pair's 6 or 12
-# Evaluations by which an implicit leg may fall behind the explicit one, beside a part of all so far. Measured as in handover.pyx, beside 16:
-# 50: 19; 12: 20, and 82 times, as legs end before their steps have grown; without the part: 23 (beside 20).
+# Evaluations by which an implicit leg may fall behind the explicit one, beside a part LOSS_OF of all so far. Measured as in handover.pyx: 16
+# problems with these values, with LOSS = 50 19, with 12 20, and 82 times, as legs end before their steps have grown. LOSS_OF = 0: 23 for 20.
 cdef double LOSS = 25.0
 cdef double LOSS_OF = 0.1
-cdef double AT_FIRST = 2.5               # of what explicit steps at the limit take: the most that is believed of a leg of few steps. Any: 22
+cdef double BELIEVED = 2.5               # of what explicit steps at the limit take, at most, of a leg of few steps. No bound: 22
 cdef double FIRST = 0.9                  # of it: the first explicit step, at most
 
 
@@ -243,7 +243,7 @@ cdef class Legs(Run):
         to.leg.pace = of.leg.cost / of.leg.path if why == STIFF and of.leg.path > 0.0 and not to.m.flags & MF_MULTISTEP else INFINITY
         to.leg.cost = to.leg.path = to.leg.saved = 0.0
         to.leg.seen = evaluations(to, True)
-        to.leg.cap = AT_FIRST if of.k - self.since < SETTLED and to.leg.pace < INFINITY else INFINITY
+        to.leg.cap = BELIEVED if of.k - self.since < SETTLED and to.leg.pace < INFINITY else INFINITY
         to.leg.loss = LOSS + LOSS_OF * self.nfev
         newton_forget(self.stiff.newton)
         self.taken[of == self.stiff] += of.k - self.since
