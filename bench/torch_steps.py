@@ -1,7 +1,7 @@
 """The table of docs/coming_from/torch.md: what a step of an optimizer costs for tensors of torch, and for arrays.
 
-    python bench/torch_steps.py                 one thread, the best of 7 loops of 2000 steps, in microseconds of processor time
-    python bench/torch_steps.py --repeats 30    on a machine that is not quiet
+python bench/torch_steps.py                 one thread, the best of 7 loops of 2000 steps, in microseconds of processor time
+python bench/torch_steps.py --repeats 30    on a machine that is not quiet
 """
 
 from __future__ import annotations

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-__all__ = ["Shown", "each_record", "number", "print_error", "print_warning", "save_picture", "seconds", "table", "width", "write_csv", "write_json"]
+__all__ = [
+    "Shown", "each_record", "number", "print_error", "print_warning", "save_picture", "seconds", "table", "width", "write_csv",
+    "write_json",
+]  # fmt: skip
 
 Found = TypeVar("Found")
 
