@@ -67,13 +67,6 @@ def docs(session: nox.Session) -> None:
     session.run("sphinx-build", "-W", "--keep-going", "-q", *session.posargs, "docs", "build/html")
 
 
-@nox.session
-def gallery(session: nox.Session) -> None:
-    """Draws the pictures of docs/gallery again and writes the page that shows them."""
-    session.install(".[plot]")
-    session.run("python", "tools/make_gallery.py", *session.posargs)
-
-
 @nox.session(python="3.11")
 def minimal(session: nox.Session) -> None:
     """The test suite with the lowest versions that pyproject.toml allows, where it says one; arguments go to pytest."""

@@ -22,11 +22,12 @@ extensions = [
     "myst_nb",
     "sphinx_copybutton",
     "sphinx_design",
+    "sphinx_gallery.gen_gallery",
     "mathml",
     "plain_docstrings",
     "record_pages",
 ]
-exclude_patterns = ["_build", "gallery/*.py"]
+exclude_patterns = ["_build", "gallery/*", "pictures/*.ipynb"]  # what sphinx-gallery reads and what it offers
 root_doc = "index"
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
@@ -62,6 +63,19 @@ intersphinx_mapping = {
 }
 
 suppress_warnings = ["misc.highlighting_failure"]  # the lexer of Meson knows less than Meson
+
+# docs/gallery: each script is run, and has a page with the picture that it writes. The folder docs/pictures is not kept.
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "pictures",
+    "filename_pattern": r"/\d\d_",
+    "within_subsection_order": "FileNameSortKey",
+    "image_scrapers": ("written_pictures.moved",),
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "write_computation_times": False,
+    "min_reported_time": 600,
+}
 
 html_theme = "pydata_sphinx_theme"
 html_title = "mflow"

@@ -265,17 +265,7 @@ def write_pages(app: Sphinx) -> None:
         write(folder)
 
 
-def copy_scripts(app: Sphinx, error: Exception | None) -> None:
-    """The scripts of the gallery beside their pictures, for the links of its page."""
-    if error is None and app.builder.format == "html":
-        folder = Path(app.outdir) / "gallery"
-        folder.mkdir(exist_ok=True)
-        for script in (Path(app.srcdir) / "gallery").glob("*.py"):
-            shutil.copy(script, folder)
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     """Write the pages before the sources are read."""
     app.connect("builder-inited", write_pages)
-    app.connect("build-finished", copy_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

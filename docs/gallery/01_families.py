@@ -1,4 +1,5 @@
 """Families of solutions
+=====================
 
 c' = c has one solution through every start: c(t) = c0 exp(t). The strokes show the slope that each must follow.
 """

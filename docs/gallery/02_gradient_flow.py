@@ -1,4 +1,5 @@
 """Continuous and discrete paths
+=============================
 
 Gradient flow is a curve. Steepest descent with a line search jumps along it, each jump at a right angle to the one before; small fixed
 steps of forward Euler stay close to the curve.

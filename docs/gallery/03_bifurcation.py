@@ -1,4 +1,5 @@
 """Where paths part
+================
 
 Two minima and a saddle between them. Starts a little apart on either side of the ridge end in different minima; so may one start and a
 small error on the way.

@@ -1,4 +1,5 @@
 """Posedness: three cases of c' = lambda c
+=======================================
 
 With lambda > 0 nearby solutions part, and every small error grows: ill-posed. With lambda < 0 they close, and errors fade: well-posed.
 With lambda = 0 they keep their distance, and errors neither grow nor fade but add up: linearly stable.

@@ -1,4 +1,5 @@
 """A stable and an unstable step
+=============================
 
 Forward Euler on c' = -c, whose limit is dt = 2. With dt = 0.5 the iterates track the solution; with dt = 3 each step overshoots by twice
 what is left, and they grow while the solution decays.

@@ -1,4 +1,5 @@
 """Stability regions
+=================
 
 Where a step does not enlarge the solution of c' = lambda c, in the plane of lambda dt. Forward Euler's disc meets the real axis at -2,
 which is the restriction dt < 2/(-lambda). Higher orders reach further, and some of them hold a part of the imaginary axis.

@@ -1,4 +1,5 @@
 """Eigenvalues along a path
+========================
 
 Gradient flow down Rosenbrock's valley: minus the Hessian's eigenvalues, times dt, from light to dark. The step is unstable at the start,
 where the cost bends most, and stable further down: one fixed dt has to serve the whole path.

@@ -1,4 +1,5 @@
 """Large implicit steps
+====================
 
 c' = -c with steps beyond forward Euler's limit, 2. Backward Euler stays stable and gets to the steady state too soon: overly damped. The
 trapezoidal rule stays stable too, but tends to c(q+1) = -c(q) and oscillates.

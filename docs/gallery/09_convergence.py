@@ -1,4 +1,5 @@
 """Orders of accuracy
+==================
 
 Errors at the end of a pendulum's swing as dt shrinks. Halving the step halves forward Euler's error and divides RK4's by 16, until
 rounding takes over.

@@ -1,4 +1,5 @@
 """Momentum and Nesterov
+=====================
 
 Sixty steps in a long valley with one learning rate. Gradient descent creeps; momentum carries its history along and runs past the minimum
 before it comes back; Nesterov's look ahead damps that.

@@ -1,4 +1,5 @@
 """What the path tends to
+======================
 
 As its step shrinks, consistent momentum (left) settles on one curve, that of Newton's law c'' = -c' - grad f(c). Momentum with a fixed
 factor (right) does not: with smaller steps it slides towards gradient flow, whose path it follows 1/(1 - momentum) times as fast.

@@ -1,4 +1,5 @@
 """Newmark's methods
+=================
 
 x'' = -x with steps of an eighth of a period. With gamma = 1/2 no method damps; the trapezoidal rule (beta = 1/4) swings too slowly,
 central differencing (beta = 0) too fast, and constant acceleration (beta = gamma = 0) blows up.

@@ -1,4 +1,5 @@
 """Newmark's methods: damping and period
+=====================================
 
 Left, by what a step multiplies an oscillation: above 1 it grows, so central differencing ends at dt = T/pi; below 1 it is damped, which
 hht and generalised alpha do to what is fast and not to what is slow. Right, by how much the period comes out too long.

@@ -1,4 +1,5 @@
 """Learning rate and momentum
+==========================
 
 On a quadratic of curvature L: by what a step multiplies the error. Beyond the thick line it grows. Momentum widens the stable range of
 rates to 2 (1 + momentum), while Nesterov's look ahead narrows it and damps what is fast.

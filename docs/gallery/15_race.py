@@ -1,4 +1,5 @@
 """A race
+======
 
 The first 150 steps of five methods down Rosenbrock's valley, side by side.
 """

@@ -1,4 +1,5 @@
 """The comparison of the Adam paper
+================================
 
 Multinomial logistic regression by minibatches, as in section 6.1 of Kingma and Ba (2015): Adam beside AdaGrad, RMSprop and SGD with
 Nesterov momentum, the same learning rates lr/sqrt(t) for all, three seeds each, everything else at its defaults. Left: the loss at the end

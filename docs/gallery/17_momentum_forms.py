@@ -1,4 +1,5 @@
 """Three ways to step Newton's law
+===============================
 
 c'' = -grad f(c) from rest, with one dt. Forward Euler on both equations gains energy and spirals outward. Symplectic Euler, which moves c
 with the new velocity, stays bounded; "the" momentum method with alpha = dt and beta = dt^2 is the same method, and its points lie on those

@@ -1,4 +1,5 @@
 """Implicit SGD on nonlinear least squares
+=======================================
 
 Two passes over noisy data of b1 exp(-b2 t), one datum a step, by learning rates over five decades. Explicit steps end in numbers that are
 not finite beyond a learning rate of about 2; implicit ones (backward Euler on one datum) end near the best fit at every rate, and the

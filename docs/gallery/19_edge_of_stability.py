@@ -1,7 +1,8 @@
 """The edge of stability
+=====================
 
-Full-batch training of a small network, watched with `monitor="curvature"`: lr times the largest curvature of the loss rises until it is at
-the limit of the method, and stays there: 2 for descent, 2 (1 + mu) with momentum, 2 (1 + b1)/(1 - b1) = 38 for Adam, whose curvature is
+Full-batch training of a small network, watched with ``monitor="curvature"``: lr times the largest curvature of the loss rises until it is
+at the limit of the method, and stays there: 2 for descent, 2 (1 + mu) with momentum, 2 (1 + b1)/(1 - b1) = 38 for Adam, whose curvature is
 that in the metric of its second moments (Cohen et al., 2021 and 2022). Right: the losses, which go on falling all the same.
 """
 

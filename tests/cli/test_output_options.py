@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from mflow.base.methods import methods
+from mflow.cli import arguments
 from mflow.cli.commands import main
 
 COST = "def cost(x):\n    return (x[0] - 1.0) ** 2 + 10.0 * (x[1] + 2.0) ** 2\n"
@@ -194,3 +195,29 @@ def test_a_table_of_searches_says_where_their_steps_come_from(capsys):
     said = capsys.readouterr().out
     assert "lr is search: a line search or a trust region finds each step." in said
     assert "No step was taken" not in said
+
+
+@pytest.mark.parametrize(
+    "call",
+    [["simulate", "--method", "central_difference", "--dt", "0.2"], ["spectrum", "--damping", "5", "--count", "3", "--no-plot"]],
+    ids=["simulate", "spectrum"],
+)
+def test_what_a_folder_is_warned_of_is_told_when_it_comes(call, folder, capsys, monkeypatch):
+    """Before the next record is read, with the file's name; it was told after all of them, or not. What cannot be read is told too."""
+    (folder / "records").mkdir()
+    for name in "ab":
+        (folder / "records" / f"{name}.csv").write_text((folder / "record.csv").read_text())
+    (folder / "records" / "c.csv").write_text("no record\n")
+    told, read = [], arguments.read_record
+
+    def reading(path, *given):
+        told.append(capsys.readouterr().err)
+        return read(path, *given)
+
+    monkeypatch.setattr(arguments, "read_record", reading)
+    assert main([*call, "--record", "records", "--quiet"]) == 1
+    last = capsys.readouterr()
+    assert last.out == ""
+    assert told[0] == ""
+    assert [text.startswith(f"mflow: warning: {name}.csv: ") for name, text in zip("ab", told[1:], strict=True)] == [True, True]
+    assert last.err.startswith("mflow: error: c.csv: ")

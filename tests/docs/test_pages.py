@@ -11,12 +11,8 @@ import pytest
 from support.places import ROOT
 
 DOCS = ROOT / "docs"
-WRITTEN = ("methods", "reference", "_build")  # by the build of the site
-PAGES = sorted(
-    path
-    for path in DOCS.rglob("*.md")
-    if path.relative_to(DOCS).parts[0] not in WRITTEN and path.name not in ("gallery.md", "embedding.md")
-)
+WRITTEN = ("methods", "pictures", "reference", "_build")  # by the build of the site
+PAGES = sorted(path for path in DOCS.rglob("*.md") if path.relative_to(DOCS).parts[0] not in WRITTEN and path.name != "embedding.md")
 BLOCK = re.compile(
     r"^(?:```|:::)(?:\{code-cell\} )?(python|ipython3)[^\n]*\n(?:---\n.*?^---\n)?(.*?)^(?:```|:::)\n(?:\s*^```text\n(.*?)^```)?",
     re.S | re.M,

@@ -12,17 +12,25 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import numpy as np
 
-from mflow.cli.arguments import UsageError
+from mflow.base.telling import heard
+from mflow.cli.arguments import UsageError, records_in
 from mflow.saving.savefile import replace_file
 
 if TYPE_CHECKING:
+    import argparse
+
     from matplotlib.figure import Figure
 
-__all__ = ["Shown", "number", "print_error", "print_warning", "save_picture", "seconds", "table", "width", "write_csv", "write_json"]
+__all__ = [
+    "Shown", "each_record", "number", "print_error", "print_warning", "save_picture", "seconds", "table", "width", "write_csv",
+    "write_json",
+]  # fmt: skip
+
+Found = TypeVar("Found")
 
 WIDTH = 100
 
@@ -77,6 +85,27 @@ def print_error(text: str) -> None:
 def print_warning(text: str) -> None:
     """One line on standard error for what was computed and may mislead."""
     print(f"mflow: warning: {' '.join(text.split())}", file=sys.stderr)
+
+
+def each_record(arguments: argparse.Namespace, compute: Callable[[Path], Found]) -> list[tuple[str, Found | str]]:
+    """What is computed of every record in the folder of `--record`, with the file's name; words say why where one cannot be read.
+
+    A long folder takes minutes: what a record is warned of is told when it comes, with the name. With `--quiet`, whose tables are held
+    back, so is what cannot be read.
+    """
+    found: list[tuple[str, Found | str]] = []
+    for path in records_in(arguments.record):
+        with heard() as words:
+            try:
+                found.append((path.name, compute(path)))
+            except ValueError as error:
+                why = str(error).removeprefix("--record ").removeprefix(f"{path}: ")
+                found.append((path.name, why))
+                if arguments.quiet:
+                    print_error(f"{path.name}: {why}")
+        for text in dict.fromkeys(text for text, _ in words):
+            print_warning(f"{path.name}: {text}")
+    return found
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -18,10 +18,10 @@ import numpy as np
 
 from mflow.base.methods import as_method, get_method, methods
 from mflow.base.result import COLUMNS
-from mflow.base.telling import counted
+from mflow.base.telling import counted, tell
 from mflow.cli.arguments import add_names, add_record_options, add_words, check_picture, finite, positive, record_of, records_in
 from mflow.cli.building import NUMBERS, PULSE, Building, Response, half_sine, load_building, read_building, respond
-from mflow.cli.output import print_warning, save_picture
+from mflow.cli.output import each_record, print_warning, save_picture
 from mflow.data.ground_motion import GRAVITY, GroundMotion
 from mflow.plot.axes import new_figure
 from mflow.plot.motion import displacements, energy
@@ -273,20 +273,20 @@ def rows_of(responses: list[tuple[str, Response | str]]) -> str:
 def _all_of(arguments: argparse.Namespace) -> int:
     """Run every record of a folder; those that cannot be read are named."""
     building = load_building() if arguments.model is None else _read("--model", arguments.model, read_building, arguments.model)
-    method, responses, all_read = as_method(arguments.method, dict(arguments.set)), list[tuple[str, Response | str]](), True
-    for path in records_in(arguments.record):
-        try:
-            motion = record_of(arguments, path)
-        except ValueError as error:
-            responses.append((path.name, str(error).removeprefix("--record ").removeprefix(f"{path}: ")))
-            all_read = False
-            continue
-        responses.append((path.name, respond(building, motion, method, dt=arguments.dt, zeta=arguments.damping, time=arguments.time)))
+    method = as_method(arguments.method, dict(arguments.set))
+
+    def response_to(path: Path) -> Response:
+        response = respond(building, record_of(arguments, path), method, dt=arguments.dt, zeta=arguments.damping, time=arguments.time)
+        for note in response.warnings:
+            tell(note)
+        return response
+
+    responses = each_record(arguments, response_to)
     found = [r for _, r in responses if not isinstance(r, str)]
     print(rows_of(responses))
     arguments.write_json(lambda: [contents(r) for r in found])
     arguments.write_csv(HEADS, lambda: [_row(name, r) for name, r in responses if not isinstance(r, str)])
-    return 0 if all_read and all(r.trusted for r in found) else 1
+    return 0 if len(found) == len(responses) and all(r.trusted for r in found) else 1
 
 
 def command(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mflow.base.telling import heard
 from mflow.cli.arguments import add_record_options, check_picture, finite, positive, record_of, records_in, whole
-from mflow.cli.output import save_picture
+from mflow.cli.output import each_record, save_picture
 from mflow.cli.output import table as text_table
 from mflow.data.ground_motion import GRAVITY
 from mflow.plot.axes import new_figure
@@ -132,16 +132,8 @@ def _write(arguments: argparse.Namespace, found: list[tuple[str, list[ResponseSp
 
 def _all_of(arguments: argparse.Namespace) -> int:
     """The spectra of every record of a folder; those that cannot be read are named."""
-    found: list[tuple[str, list[ResponseSpectrum] | str]] = []
-    notes: list[str] = []
-    for path in records_in(arguments.record):
-        with heard() as words:
-            try:
-                found.append((path.name, _spectra(arguments, path)))
-            except ValueError as error:
-                found.append((path.name, str(error).removeprefix("--record ").removeprefix(f"{path}: ")))
-        notes += [f"! {path.name}: {text}" for text, _ in dict.fromkeys(words)]
-    print(rows_of(found), *notes, sep="\n")
+    found = each_record(arguments, lambda path: _spectra(arguments, path))
+    print(rows_of(found))
     read = [(name, spectra) for name, spectra in found if not isinstance(spectra, str)]
     arguments.write_json(lambda: [contents(spectra) for _, spectra in read])
     if read:

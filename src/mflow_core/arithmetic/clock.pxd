@@ -4,6 +4,8 @@ cdef extern from *:
     """
     #if defined(_WIN32)
     #include <windows.h>
+    #undef near                          /* words of 16-bit compilers, which windows.h turns into nothing; here they are fields */
+    #undef far
     static double mf_seconds(void) { LARGE_INTEGER now, rate; QueryPerformanceCounter(&now); QueryPerformanceFrequency(&rate);
       return (double)now.QuadPart / (double)rate.QuadPart; }
     #else

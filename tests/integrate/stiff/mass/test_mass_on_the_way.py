@@ -32,11 +32,17 @@ def bridge(t: float, y: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("method", PAIRS)
 def test_a_rectifier_goes_on_from_where_its_algebraic_equations_are_solved_anew(method: str) -> None:
-    """An error of rtol in a diode's voltage is some times its current: 29 of 84 such runs ended at steps lost in rounding."""
-    r = mflow.solve_ivp(bridge, (0, 0.02), [0.0, 0.0, 0.0], method, dense_output=True, **CALL)
-    assert r.success
+    """An error of rtol in a diode's voltage is some times its current: 29 of 84 such runs ended at steps lost in rounding.
+
+    Which tolerances lead there hangs on the last digit of exp, so that there are several.
+    """
+    for rtol in (3e-3, 6e-3, 8e-3, 2.5e-3):
+        r = mflow.solve_ivp(bridge, (0, 0.02), [0.0, 0.0, 0.0], method, dense_output=True, mass=MASS, rtol=rtol, atol=1e-2 * rtol)
+        assert r.success
+        assert r.y[2, -1] == pytest.approx(END, rel=rtol)
+        if "anew" in r.message:
+            break
     assert "the algebraic equations were solved anew" in r.message
-    assert r.y[2, -1] == pytest.approx(END, rel=3e-3)
     [*jumps] = np.flatnonzero(np.diff(r.t) == 0)
     assert len(jumps) == (1 if " once " in r.message else int(r.message.split(" anew at ")[1].split()[0]))
     for k in jumps:
