@@ -40,6 +40,7 @@ from mflow_core.stepping.run cimport (LEAPS_STOPPED, LEG_OVER, POLE_DUE, RHO_DUE
 from mflow_core.stepping.starts cimport leave_grid, run_act, size_of
 from mflow_core.stepping.legs.handover cimport ALONE, run_doubt, run_turns, run_watch
 from mflow_core.stepping.watch.leaps cimport leaps, note_taken
+from mflow_core.stepping.watch.longs cimport contradicted
 from mflow_core.stepping.watch.poles cimport leads_over_pole
 from mflow_core.stepping.watch.past cimport PAST_DUE, past_is_due, past_t
 from mflow_core.types cimport (MF_AGAIN, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_IMPLICIT, MF_MULTISTEP, MF_RETRY_NON_FINITE,
@@ -468,7 +469,8 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
                     look(r, h)
                     if r.leg.most > 0 and r.c.seen > 0.0 and sees_between(r, record, t_next):
                         status = beyond(r, t_next, &err)
-                if status == 0 and err <= 1.0 and not (r.leaps != NULL and leaps(r, h, t_next, &err, &status)):
+                if status == 0 and err <= 1.0 and not (r.leaps != NULL and (
+                        leaps(r, h, t_next, &err, &status) or contradicted(r, h, t_next, &err, &status))):
                     if r.pole_h > 0.0 and leads_over_pole(r, h, t_next, &status):
                         return status
                     status = leave_step(r, &t_next, h, t_end, record)
@@ -517,7 +519,7 @@ cdef int run_adaptive(run_t *r, int64_t count, double t_end, record_t *record) n
     cdef int status = 0
     r.f.err = r.err
     give_tolerances(r)
-    r.c.t_size = size_of_time(r.t_base, t_end)
+    r.c.t_size, r.span = size_of_time(r.t_base, t_end), fabs(t_end - r.t_base)
     if r.m.flags & MF_SECOND_ORDER and count > 0:
         status = motion_start(r)
     for _i in range(count if status == 0 else 0):
@@ -532,7 +534,7 @@ cdef int run_adaptive(run_t *r, int64_t count, double t_end, record_t *record) n
         status = step_once(r, t_end, record)
         if status == RECORD_ACT:
             status = run_act(r, t_end, record)
-            r.c.t_size = size_of_time(r.t_base, t_end)
+            r.c.t_size, r.span = size_of_time(r.t_base, t_end), fabs(t_end - r.t_base)
         if status != 0:
             break
     mf_fp_leave(mode)

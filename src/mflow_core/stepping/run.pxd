@@ -89,6 +89,7 @@ ctypedef struct run_t:
     const double *upper
     double *y_between                    # scratch for a state inside a step
     double t, t_base, dt                 # fixed steps: t = t_base + (k - k_base) dt; under error control t is carried
+    double span                          # of the run, or behind an action: from t_base to its end, which may be infinite
     double t_before                      # where the last step began; NaN: there is none, or it cannot be looked into
     unsigned int flags_before            # the frame's, during it
     int64_t k, k_base

@@ -88,6 +88,33 @@ def test_a_stiff_wall_that_the_state_leaves(method: str, stiffness: float, rtol:
     np.testing.assert_allclose(r.y[0], exact, rtol=0.0, atol=30.0 * rtol + 2.0 / stiffness)
 
 
+@pytest.mark.parametrize(
+    ("method", "stiffness", "rtol", "most"),
+    [("bdf", 1e5, 1e-4, 30.0), ("bdf", 1e8, 1e-4, 30.0), ("radau5", 1e7, 1e-3, 30.0), ("rodas5p", 1e4, 1e-3, 50.0)],
+)
+def test_a_long_step_does_not_leap_over_the_way_from_the_wall_and_back(method: str, stiffness: float, rtol: float, most: float) -> None:
+    """Each left the wall's contact with one step to t = 4 ... 7, where the wall is met again: off by 1800 to 20 000 tolerances."""
+
+    def fun(t: float, y: Array) -> Array:
+        return [math.sin(t) - stiffness * max(0.0, y[0] - 1.0)]
+
+    r = mflow.solve_ivp(fun, (0.0, 7.0), [0.0], method, jac=lambda t, y: [[-stiffness * (y[0] > 1.0)]], rtol=rtol, atol=rtol)
+    exact = np.where(r.t < math.pi / 2.0, 1.0 - np.cos(r.t), np.where(r.t < math.pi, 1.0, -np.cos(r.t)))
+    assert r.success
+    np.testing.assert_allclose(r.y[0], exact, rtol=0.0, atol=most * rtol + 2.0 / stiffness)
+
+
+@pytest.mark.parametrize("method", ["bdf", "radau5", "esdirk43", "rodas5p"])
+def test_a_force_in_the_middle_of_rest(method: str) -> None:
+    """y' = -y + 1 for 4 < t < 9, else -y, from 0. What is narrower than the way between two looks is not promised."""
+
+    def fun(t: float, y: Array) -> Array:
+        return [float(4.0 < t < 9.0) - y[0]]
+
+    r = mflow.solve_ivp(fun, (0.0, 10.0), [0.0], method, rtol=1e-4, atol=1e-4)
+    assert abs(r.y[0, -1] - (math.exp(-1.0) - math.exp(-6.0))) < 5e-3
+
+
 @pytest.mark.parametrize("at", [1.0, 1.0 - 1e-9, 1.0 + 1e-9])
 def test_a_jacobian_beside_a_corner_is_not_called_wrong(at: float) -> None:
     """Differences to both sides of it give half of what either side has."""
