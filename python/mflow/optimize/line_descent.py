@@ -63,8 +63,7 @@ RISES = 2  # trials in a row that rise where differences say the cost falls, aft
 LEAST = 1e-3 * EPS**0.5  # of max(1, |x|): over a thousandth of their length differences tell no slope
 FAINTLY = 0.01  # of the gradient: what central differences are apart by from forward ones where a search by these has failed
 NOISY_STEP = 1e-4  # of differences of gradients that are differences themselves, relative
-AGAIN = 4  # times that a run goes on with other differences, and with shares of small numbers: at a kink these only get smaller
-SHORTENED = 1
+AGAIN, SHORTENED = 4, 1  # times that a run goes on with other differences, and with shares of small numbers, which a kink only shortens
 MANY = 100  # iterations of a trust region, after which the Hessian it was given is looked at
 JUMP = 1e-3  # of the first gradient: where one so large leads nowhere, rounding is not the reason
 SQUARED = 1e150  # the square of a gradient below it does not overflow
@@ -224,14 +223,15 @@ class LineDescent(Counted):
             return False
         both, calls, box, flat = both_of(self.problem, self.start), 0, self.doubts.box, x.ravel()
         slopes, held = grad.ravel(), np.zeros(x.size, bool)
+        units = np.ones(1) if self.scale is None or not self.run.in_units else self.scale.ravel()
         sizes = self.start if self.scale is None else np.maximum(np.abs(self.start), self.scale)
         if box is not None:
             held = ((flat <= box.flat[0]) & (slopes >= 0.0)) | ((flat >= box.flat[1]) & (slopes <= 0.0))
         if self.doubts.differenced:
             if self._rested is None or not np.array_equal(self._rested[0], x):
-                self._largest, self._rested = largest(slopes[~held]), (x, self._rests_by_values(flat, value, held))
+                self._largest, self._rested = largest((units * slopes)[~held]), (x, self._rests_by_values(flat, value, held))
             return self._rested[1]
-        self._largest = largest(grad)
+        self._largest = largest(units * slopes)
 
         def free(some: Array) -> tuple[float, Array]:
             nonlocal calls
@@ -428,7 +428,7 @@ class LineDescent(Counted):
     def finish(self, status: int, gtol: float) -> OptimizeResult:
         """The result, with the ending in words."""
         if status == RESTS:
-            out = self.result(*ending(status, self.nit, self._largest, gtol, self.doubts.box is not None), low=True)
+            out = self.result(*ending(status, self.nit, self._largest, gtol, self.doubts.box is not None, self.run.in_units), low=True)
         elif status in ENDINGS:
             of_slope = self.run.largest_slope[1], gtol, self.doubts.box is not None, self.run.in_units
             out = self.result(*ENDINGS[status][:2], functools.partial(_ended, status, self.nit, *of_slope))
