@@ -168,3 +168,74 @@ def test_values_call_nothing_else_a_minimum(cost: Any) -> None:
     assert rests_by_values(lambda at: float(np.sum(((at - x) / 1e-5) ** 2)), x, 0.0)
     aside = x + np.array([1e-10, 0.0])  # the cost there is 1e-10 of where it began, and no rounding
     assert not rests_by_values(lambda at: float(np.sum(((at - x) / 1e-5) ** 2)), aside, 1e-10)
+
+
+@pytest.mark.parametrize("upper", [None, 100.0])
+@pytest.mark.parametrize("d", [1e-6, 1e-7])
+def test_a_parameter_in_small_units_that_comes_to_its_bound_keeps_a_length_of_its_own(d: float, upper: float | None) -> None:
+    """It ended "converged" at (1, 0) d: there, at its bound, the difference was 60 d long."""
+    bound = (0.0, None if upper is None else upper * d)
+    r = mflow.minimize(lambda x: 0.5 * float(np.sum((x / d - 1.0) ** 2)), [0.5 * d, 3.0 * d], bounds=[bound, bound])
+    assert r.success
+    np.testing.assert_allclose(r.x, [d, d], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("cost", "start", "best"),
+    [
+        (lambda x: float(x[0] - np.log(x[0])), [1e-12], [1.0]),
+        (lambda x: float(x[0] + 1.0 / x[0] + (x[1] - 1.0) ** 2), [1e-12, 3.0], [1.0, 1.0]),
+        (lambda x: float(np.log(x[0] / 0.3) ** 2 + (x[1] - 1.0) ** 2), [1e-12, 3.0], [0.3, 1.0]),
+    ],
+)
+def test_lengths_of_small_numbers_grow_with_them(cost: Any, start: list[float], best: list[float]) -> None:
+    """The first ended "converged" at .033, where a length of 6e-18 no longer changes x, so that its gradient was 0."""
+    r = mflow.minimize(cost, start)
+    assert r.success
+    np.testing.assert_allclose(r.x, best, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("cost", "start", "best"),
+    [
+        (lambda x: float(np.log(np.cosh(x[0] / 1e-11 - 1.0)) + (x[1] - 1.0) ** 2), [0.5e-11, 2.0], [1e-11, 1.0]),
+        (lambda x: float(-np.log(x[0]) - np.log(1.0 - x[0])), [1.0 - 1e-12], [0.5]),
+    ],
+)
+def test_a_difference_that_reaches_to_where_the_cost_is_not_finite_is_shortened(cost: Any, start: list[float], best: list[float]) -> None:
+    """They were "non_finite" at x0. The second takes the usual lengths again where it is away from the barrier."""
+    with np.errstate(all="ignore"):
+        r = mflow.minimize(cost, start)
+    assert r.success
+    np.testing.assert_allclose(r.x, best, rtol=1e-5)
+
+
+def test_where_no_difference_is_finite_it_is_not_said_that_the_start_is_not() -> None:
+    r = mflow.minimize(lambda x: 1.0 if x[0] == 0.5 else math.inf, [0.5])
+    assert (r.success, r.reason) == (False, "non_finite")
+    assert r.message.startswith("the cost is finite at x0, and beside it")
+    assert r.nfev < 50
+
+
+def test_a_kink_is_looked_for_within_the_bounds_and_told_with_what_to_do() -> None:
+    seen: list[float] = []
+
+    def cost(x: Any) -> float:
+        seen.append(float(np.min(x)))
+        return float(abs(x[0] - 0.3) + (x[0] - 0.4) ** 2 + (x[1] + 1.0) ** 2)
+
+    r = mflow.minimize(cost, [0.9, 0.0], bounds=[(0.0, 1.0), (0.0, None)])
+    assert (r.success, r.reason) == (False, "kink")
+    assert min(seen) >= 0.0
+    assert "the cost falls along no single parameter" in r.message
+    assert "smooth it" in r.message
+    np.testing.assert_allclose(r.x, [0.3, 0.0], atol=1e-6)
+
+
+def test_a_kink_beside_a_gradient_is_named() -> None:
+    """It was asked whether the gradient is the cost's."""
+    both = lambda x: (float(abs(x[0] - 0.3) + abs(x[1] - 0.7)), np.where(x < [0.3, 0.7], -1.0, 1.0))  # noqa: E731
+    r = mflow.minimize(both, [2.0, 1.0], jac=True)
+    assert (r.success, r.reason) == (False, "kink")
+    assert "is it the gradient of this cost" not in r.message
+    assert "has a kink at x" in r.message

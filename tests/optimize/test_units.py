@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -311,3 +312,29 @@ def test_members_of_a_batch_are_looked_at_too(method: str) -> None:
     r = mflow.minimize_batch(mflow.objectives.Quadratic(A, A @ D), starts, method=method)
     assert set(r.reason) == {"converged"}
     np.testing.assert_allclose(r.x, np.tile(D, (6, 1)), rtol=1e-3)
+
+
+def test_a_minimum_to_rounding_tells_its_gradient_in_the_lengths_of_gtol() -> None:
+    """It told that in x, 5e9 times as large, beside a gtol of the other."""
+    D, t = np.array([1e-10, 1.0]), np.linspace(0.1, 3.0, 40)
+    data = 2.1 * np.exp(-0.7 * t) + 0.1 * np.sin(9.0 * t)
+
+    def both(x: Array) -> tuple[float, Array]:
+        a, b = x / D
+        e = np.exp(-b * t)
+        off = a * e - data
+        return 1e6 * float(off @ off), 2e6 * np.array([off @ e, -off @ (a * t * e)]) / D
+
+    r = mflow.minimize(both, [2e-10, 1.0], jac=True, x_scale=D, gtol=1e-12)
+    assert r.success
+    told = re.search(r"minimum to rounding.*gradient times x_scale is ([0-9.e+-]+)", r.message)
+    assert told is not None
+    assert float(told.group(1)) < 1e-6
+
+
+def test_another_x_scale_than_that_of_a_file_is_named(tmp_path: Path) -> None:
+    cost = mflow.objectives.Rosenbrock(2)
+    mflow.minimize(cost, [-1.2, 1.0], x_scale=[1.0, 64.0], maxiter=5, checkpoint=tmp_path / "run")
+    for other in ({}, {"x_scale": [64.0, 1.0]}):
+        with pytest.raises(ValueError, match="this search and x_scale"):
+            mflow.minimize(cost, [-1.2, 1.0], resume=tmp_path / "run", **other)

@@ -541,9 +541,10 @@ class OptimizeResult(Examined):
     success, status : 0 converged, 1 iteration limit, 2 stopped by the callback, -1 otherwise.
     reason : "converged", "max_iter", "callback", "non_finite", "diverged", "solve_failed", "rhs_failed", "callback_failed",
     "line_search_failed", "interrupted"; "step_too_small", where with lr="auto" no step lowers the cost; "wrong_gradient", where the
-    gradient that is small is not the cost's; "insensitive", where differences are 0 and the cost moves at no longer step;
-    "not_a_minimum", where they are small and it falls on both sides, or on the one within the bounds, or by a part of itself along a
-    gradient that a gtol that was not given allows, or without end. message : what happened, in words.
+    gradient that is small is not the cost's; "kink", where the cost has one at x, so that no gradient tells a minimum there;
+    "insensitive", where differences are 0 and the cost moves at no longer step; "not_a_minimum", where they are small and it falls on
+    both sides, or on the one within the bounds, or by a part of itself along a gradient that a gtol that was not given allows, or without
+    end. message : what happened, in words.
     nit, nfev, njev : iterations, evaluations of the cost and of its gradient. ncheck : evaluations that checked the gradient.
     x_scale : with a line search: the lengths of the parameters in which the run went, given or measured; None for none.
     nrestarts : with a line search: how often the method's memory was cleared because no step along its direction lowered the cost.

@@ -30,7 +30,7 @@ from mflow.derivatives.differences import (
     verdict_of,
 )  # fmt: skip
 
-__all__ = ["CostLook", "FewDigitsError", "cost_problem"]
+__all__ = ["BENT", "BENT_AT_0", "REACHES", "UNSEEN", "CostLook", "FewDigitsError", "cost_problem"]
 
 FORWARD, CENTRAL = 4, 5  # modes of the core's callbacks
 MODES = {FORWARD: "forward", CENTRAL: "central"}
@@ -41,29 +41,47 @@ LARGE = 1e3  # a parameter that may be so by an offset
 SHORTER = 1e-3  # of the lengths of differences, over which slopes are looked at again there
 BESIDE = 1e-4  # relative length over which an end is looked at for slopes that differences do not see
 SCALES = (1e-7, 1e-6, 1e-5, 1e-4)  # relative distances of points, on which a kink looks alike, and noise does not
+ROUNDED, LEAST = 10.0, 1e-60  # times the rounding of x, and at x = 0: lengths that are not shortened
 AT_0, LAST = 1e-10, 1e-10  # the longest length over which x = 0 is looked at for slopes, and the shortest as a share of it
 POINTS = 6  # of them on each side
 KINKS = (1e-4, 1e-5, 1e-6)  # relative lengths of second differences that tell one
+BENT = (
+    "differences are longer than small numbers x, over shares of which the cost has slopes above gtol: give jac=, or diff_step=, or "
+    "parameters in other units"
+)
+BENT_AT_0 = (
+    "differences are longer than the lengths over which the cost bends at x = 0, and shorter ones show other slopes: give jac=, or "
+    "diff_step=, or parameters in other units"
+)
+UNSEEN = (
+    "the cost has slopes above gtol that differences do not see, as a part of its values moves in jumps that are longer (float32 inside?): "
+    "return float64, or give jac=, or diff_step="
+)
+REACHES = (
+    "differences reach over lengths within which the cost bends, as x is large beside them, and shorter ones show slopes above gtol: give "
+    "jac=, or diff_step=, or take such a parameter's difference from an offset"
+)
+SMOOTHED = "; smooth it, as by sqrt(x**2 + eps**2) for abs(x), or write a parameter as u - v with bounds (0, None) and its abs as u + v"
 
 
-def _is_kink(values: Callable[[Array], Any], x: Array, move: Array) -> tuple[bool, int]:
-    """(whether slopes over short steps from x along `move` differ because of a kink, and not of noise, evaluations).
+def _is_kink(values: Callable[[Array], Any], x: Array, move: Array) -> bool:
+    """Whether slopes over short steps from x along `move` differ because of a kink, and not of noise.
 
     Values beside a kink turn once at most, and their curvature changes its sign there alone, whatever the distance of the points. Noise
     that makes slopes differ changes both again and again at some short distance; rounded values stand still.
     """
     parts = np.arange(-POINTS, POINTS + 1)
-    for k, h in enumerate(SCALES, start=1):
+    for h in SCALES:
         seen = [tried(values, x + part * h * move) for part in parts.tolist()]
         if any(one is None for one in seen):
-            return False, k * parts.size
+            return False
         line = np.array([float(np.asarray(one, dtype=np.float64).reshape(())) for one in seen])
         change = np.diff(line)
         rounding = 16.0 * EPS * (float(np.max(np.abs(line))) + float(np.max(np.abs(change))) / h)
         turns = _changes(change, rounding), _changes(np.diff(change), rounding)
         if not np.isfinite(line).all() or np.sum(change == 0.0) > POINTS or turns[0] > 1 or turns[1] > 2:
-            return False, k * parts.size
-    return True, len(SCALES) * parts.size
+            return False
+    return True
 
 
 def _changes(values: Array, rounding: float) -> int:
@@ -92,12 +110,15 @@ class CostLook:
     verdict, at, first = "", np.zeros(0), math.nan
     still: NDArray[np.intp] = np.zeros(0, np.intp)
     held: NDArray[np.bool_] | None = None  # entries of x that may not move: their derivatives are 0 by themselves
+    within: tuple[Any, Any] = (-np.inf, np.inf)
+    calls = 0  # evaluations that asked for kinks
     noisy: tuple[Array, Array] | None = None  # where noise was seen, and in which direction
     known = refuses = kink = False
     asked = FORWARD  # the mode of differences at the beginning
     short, compared = False, np.zeros(0)  # differences are taken over shorter lengths that agree; where that was asked last
-    scaled = False  # those are lengths that x_scale says
-    units: Any = 1.0  # those, n of them; what stands for small x
+    shrunk = False  # whether that is as the cost is not finite over longer ones
+    scaled = False  # the lengths of differences are shares of those that x_scale says
+    units: Any = 1.0  # those, or sizes that small numbers had, n of them: of what is longer, these or x, differences take shares
     own, settled = False, np.zeros(0)  # differences are taken over shares of small numbers themselves; an end that was looked at
     sighted, rises = np.zeros(0), 0  # an end at which slopes that differences do not see were looked for; 1 where it rises on both sides
     # of it, in `along`, -1 where it falls, 0 where it does neither
@@ -109,6 +130,8 @@ class CostLook:
                 check, self.check = self.check, None  # its owner has this look: nothing is left for the collector of cycles
                 check(x, value, grad)
             return False
+        if not np.isfinite(grad).all():
+            return self._shrink(callback, x, grad)
         seen, callback.seen = callback.seen, None
         if not self.known:
             self.known, self.first = True, value
@@ -131,7 +154,7 @@ class CostLook:
         if digits_of(seen) is None:
             return None
         callback.nfev += 1
-        aside = tried(self._value, x + ASIDE * np.maximum(1.0, np.abs(x)) * along(x.size))
+        aside = tried(self._clipped, x + ASIDE * np.maximum(1.0, np.abs(x)) * along(x.size))
         return None if aside is None else digits_of([*seen, aside])
 
     def _lengthen(self, callback: Any, step: float, n: int) -> bool:
@@ -189,7 +212,11 @@ class CostLook:
         return math.nan if end is None else float(np.asarray(end, dtype=np.float64).reshape(())) - value
 
     def steeper(self, callback: Any, x: Array, grad: Array, gtol: float) -> bool:
-        """At an end: whether a small number shows a slope above gtol over shares of itself, which are then taken."""
+        """At an end: whether a small number shows a slope above gtol over shares of itself, which are then taken; or the cost one over the
+        usual lengths, where it was not finite over these."""
+        if self.shrunk and not np.array_equal(self.settled, x):
+            self.settled = x.copy()
+            return self._restored(callback, x, grad, gtol)
         if callback.mode < FORWARD or self.given or self.short or self.step or np.array_equal(self.settled, x):
             return False
         u, self.settled = self._small(callback, x), x.copy()
@@ -228,40 +255,88 @@ class CostLook:
         return np.where(small, size, 0.0)
 
     def _slope(self, callback: Any, x: Array, move: Array, share: float = OWN) -> tuple[float, float]:
-        """The slope along `move` over a share of it, and its rounding."""
-        up, down = (tried(self._value, x + sign * share * move) for sign in (1.0, -1.0))
+        """The slope along `move` over a share of it, and its rounding; to one side where bounds leave no room to the other."""
+        lower, upper = callback.within if callback.within is not None else (-np.inf, np.inf)
+        sides = [sign for sign in (1.0, -1.0) if np.all((lower <= x + sign * share * move) & (x + sign * share * move <= upper))]
+        if not sides:
+            return math.nan, math.inf
+        sides = sides if len(sides) == 2 else [*sides, 0.0]
+        up, down = (tried(self._value, x + sign * share * move) for sign in sides)
         callback.nfev += 2
         if up is None or down is None:
             return math.nan, math.inf
-        ends = [float(np.asarray(end, dtype=np.float64).reshape(())) for end in (up, down)]
-        return (ends[0] - ends[1]) / (2.0 * share), 2.0 * EPS * max(abs(end) for end in ends) / share
+        ends, far = [float(np.asarray(end, dtype=np.float64).reshape(())) for end in (up, down)], (sides[0] - sides[1]) * share
+        return (ends[0] - ends[1]) / far, 4.0 * EPS * max(abs(end) for end in ends) / abs(far)
 
     def _shorten(self, callback: Any, x: Array, grad: Array, gtol: float, sizes: Array) -> bool:
-        """Takes shares of those sizes that show another slope, and the same over a share ten times as long, as noise does not."""
-        scales = np.full(x.size, OWN) if callback.scales is None else _shares(callback).copy()
-        found = False
+        """Takes shares of those sizes that show another slope, and the same over a share ten times as long, as noise does not; then of all
+        that show this, as central differences are longer than forward ones. Numbers that are 0 are taken to be of the largest size."""
+        shares, units = self._lengths(callback, np.where(np.abs(x) < TINY, EPS**0.5, OWN))
+        free = np.ones(x.size, bool) if self.held is None else ~self.held
+        sizes, found = np.where((x == 0.0) & free & (sizes == 0.0), np.max(sizes), sizes), False
         for j in np.flatnonzero(sizes)[:EACH]:
             move = sizes[j] * (np.arange(x.size) == j)
             slope, noise = self._slope(callback, x, move)
             longer, _ = self._slope(callback, x, move, 10.0 * OWN)
             was = float(grad[j]) * float(sizes[j])
             agree, bent = abs(slope - longer) <= APART * abs(slope), abs(slope - was) > APART * abs(slope) + 2.0 * noise
-            if agree and bent and abs(slope) > gtol * float(sizes[j]) + 2.0 * noise:
-                scales[j], found = OWN * float(sizes[j] / np.maximum(self.units, np.abs(x))[j]), True
+            if agree and abs(slope) > gtol * float(sizes[j]) + 2.0 * noise:
+                shares[j], units[j], found = OWN, sizes[j], found or bent
         if found:
             self.own = True
-            self._take_over(callback, scales)
+            self._take_over(callback, shares, units)
         return found
 
-    def _take_over(self, callback: Any, shares: Array) -> None:
-        """Central differences over these shares of what is longer, the units or x."""
-        callback.scales, callback.mode = np.stack([shares, self.units]) if self.scaled else shares, CENTRAL
+    def _shrink(self, callback: Any, x: Array, grad: Array) -> bool:
+        """Where a difference reaches to where the cost is not finite, as it is at x: whether shorter ones tell slopes, which are taken."""
+        wrong, size = np.flatnonzero(~np.isfinite(grad)), np.abs(x)
+        if self.given or wrong.size > EACH or not math.isfinite(self._change(callback, x, np.zeros(x.size), 0.0)):
+            return False
+        shares, units = self._lengths(callback, np.full(x.size, OWN if callback.mode == CENTRAL else EPS**0.5))
+        for j in wrong:
+            unit, shortest, before = 1.0 * (np.arange(x.size) == j), max(ROUNDED * EPS * float(size[j]), LEAST), math.nan
+            length = float(shares[j] * max(units[j], size[j]))
+            while length > shortest:
+                length *= 0.1
+                slope, noise = self._slope(callback, x, unit, length)
+                if abs(slope - before) <= APART * abs(slope) and noise <= APART * abs(slope):
+                    break
+                before = slope
+            else:
+                return False
+            if 0.0 < size[j] < TINY:
+                units[j] = size[j]
+            shares[j] = min(OWN, length / float(max(units[j], size[j])))
+        self.own, self.short, self.shrunk = False, True, True
+        self._take_over(callback, shares, units)
+        return True
+
+    def _restored(self, callback: Any, x: Array, grad: Array, gtol: float) -> bool:
+        """Whether the usual lengths are taken again, as the cost is finite over them by now and shows another slope above gtol."""
+        sizes, way = np.maximum(1.0, np.abs(x)), along(x.size) * (1.0 if self.held is None else ~self.held)
+        slope, noise = self._slope(callback, x, sizes * way)
+        each = [self._slope(callback, x, sizes * (np.arange(x.size) == j))[0] for j in np.flatnonzero(way)[:EACH]]
+        if self.scaled or not np.all(np.isfinite([slope, *each])) or abs(slope) <= gtol * float(np.sum(np.abs(sizes * way))) + 2.0 * noise:
+            return False
+        self.short = self.shrunk = False
+        self.units, callback.scales, callback.mode = 1.0, None, CENTRAL
+        return True
+
+    def _lengths(self, callback: Any, usual: Array) -> tuple[Array, Array]:
+        """(shares, units) of the lengths of differences: shares of what is longer, x or the units. usual: if nothing is known."""
+        shares = usual if callback.scales is None else _shares(callback).copy()
+        return shares, np.broadcast_to(self.units, shares.shape).copy()
+
+    def _take_over(self, callback: Any, shares: Array, units: Array) -> None:
+        """Central differences over these lengths."""
+        self.units = units
+        callback.scales, callback.mode = np.stack([shares, units]), CENTRAL
 
     def longer(self, callback: Any, x: Array, value: float) -> bool:
         """Once, where no step along differences lowers the cost: whether it has noise, beyond rounding, that longer ones pass over."""
         if callback.mode < FORWARD or self.own or self.short or self.step or self.noise or not math.isfinite(value):
             return False
-        scans = [scan(self._value, x, move, value) for move in moves_from(x)]
+        scans = [scan(self._clipped, x, move, value) for move in moves_from(x)]
         callback.nfev += sum(one.calls for one in scans)
         sloped = [one for one in scans if one.kind == "slope"]
         self.noise = max((one.noise for one in sloped), default=0.0)
@@ -274,8 +349,7 @@ class CostLook:
         """Central differences over shares of these sizes, or of x where it is longer."""
         if not self.step:
             self.own = self.scaled = True
-            self.units = sizes
-            self._take_over(callback, np.full(sizes.size, OWN))
+            self._take_over(callback, np.full(sizes.size, OWN), sizes)
 
     def sharpen(self, callback: Any) -> bool:
         """Whether differences were forward ones of the usual lengths; they are central ones now."""
@@ -340,30 +414,43 @@ class CostLook:
         """After the run, where its cost seemed to have noise; the evaluations."""
         if self.noisy is None:
             return 0
-        self.kink, count = _is_kink(self._value, *self.noisy)
-        return count
+        before = self.calls
+        self.kink = _is_kink(self._inside, *self.noisy)
+        return self.calls - before
 
     def kink_at(self, x: Array, value: float) -> tuple[str, int]:
-        """Where a search failed: (that the cost has a kink at x along a parameter, in words; else empty, evaluations). A second difference
-        over h is a slope's jump times h there, over whatever h."""
+        """Where a search failed: (that the cost has a kink at x along a parameter, and what to do, in words; else empty, evaluations). A
+        second difference over h is a slope's jump times h there, over whatever h."""
         free = np.ones(x.size, bool) if self.held is None else ~self.held
-        scale, found, count = np.maximum(1.0, np.abs(x)), (0.0, -1), 0
+        scale, found, before, rises = np.maximum(1.0, np.abs(x)), (0.0, -1), self.calls, x.size <= EACH
         for j in np.flatnonzero(free)[:EACH]:
             move, jumps = scale * (np.arange(x.size) == j), []
             for h in KINKS:
-                seen = [tried(self._value, x + sign * h * move) for sign in (1.0, -1.0)]
+                seen = [tried(self._inside, x + sign * h * move) for sign in (1.0, -1.0)]
                 up, down = (math.nan if one is None else float(np.asarray(one, dtype=np.float64).reshape(())) for one in seen)
                 jumps.append((up - value + down - value) / (h * float(scale[j])))
-            count += 2 * len(KINKS)
+                rises = rises and not (up < value or down < value)
             alike = min(map(abs, jumps)) > 0.5 * max(map(abs, jumps)) and min(jumps) * max(jumps) > 0.0
             if alike and abs(jumps[0]) > abs(found[0]):
                 found = jumps[0], int(j)
         jump, j = found
-        if j < 0:
-            return "", count
-        kink, more = _is_kink(self._value, x, scale * (np.arange(x.size) == j))
+        if j < 0 or not _is_kink(self._inside, x, scale * (np.arange(x.size) == j)):
+            return "", self.calls - before
         words = f"; the cost has a kink at x along x[{j}], where its slope jumps by {jump:.3g}: no gradient tells a minimum there"
-        return words if kink else "", count + more
+        words += f", but the cost falls along no single parameter, by steps of {KINKS[-1]:g} to {KINKS[0]:g}" if rises else ""
+        words += SMOOTHED if jump > 0.0 else ""
+        return words, self.calls - before
+
+    def _clipped(self, x: Array) -> Any:
+        """The cost at the nearest point within the bounds."""
+        return self._value(np.clip(x, *self.within))
+
+    def _inside(self, x: Array) -> Any:
+        """The cost within the bounds, counted in `calls`; NaN outside, where it is not asked."""
+        if not np.all((self.within[0] <= x) & (x <= self.within[1])):
+            return math.nan
+        self.calls += 1
+        return self._value(x)
 
     def peaked(
         self, x: Array, value: float, small: NDArray[np.bool_], slight: NDArray[np.bool_], fits: Callable[[Array], bool]
@@ -373,7 +460,9 @@ class CostLook:
         return falls_anywhere(self._value, x, value, small, slight, max(eps, self.noise), fits)
 
     def _confirm(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
-        """Looks at derivatives of exactly 0 again."""
+        """Looks at derivatives of exactly 0 again; those of small numbers over shares of themselves first."""
+        if not self.own and self.steeper(callback, x, grad, 0.0):
+            return True
         free = np.ones(x.size, bool) if self.held is None else ~self.held
         zero = np.flatnonzero((grad == 0.0) & free)
         scale, n = np.maximum(1.0, np.abs(x)), x.size
@@ -385,7 +474,7 @@ class CostLook:
         )
         at = self._value(x) if math.isnan(value) else value
         eps = EPS if self.digits is None else self.digits.eps
-        scans = [scan(self._value, x, move, at, eps) for move in moves]
+        scans = [scan(self._clipped, x, move, at, eps) for move in moves]
         callback.nfev += sum(one.calls for one in scans) + math.isnan(value)
         self.at = x
         sloped = [one for one in scans if one.kind == "slope"]
@@ -406,11 +495,12 @@ class CostLook:
         """What a run that goes on elsewhere has to know, for `take`: facts that JSON can hold, and arrays of n numbers."""
         facts = {
             "asked": self._asked_in_words, "mode": MODES[callback.mode], "digits": None if self.digits is None else list(self.digits),
-            "step": float(self.step), "noise": float(self.noise), "own": self.own, "short": self.short, "verdict": self.verdict,
-            "first": float(self.first), "rises": self.rises, "still": self.still.tolist(),
+            "step": float(self.step), "noise": float(self.noise), "own": self.own, "short": self.short, "shrunk": self.shrunk,
+            "verdict": self.verdict, "first": float(self.first), "rises": self.rises, "still": self.still.tolist(),
         }  # fmt: skip
         arrays = {"at": self.at, "compared": self.compared, "settled": self.settled, "sighted": self.sighted}
-        arrays |= {"scales": _shares(callback)} if self.own or self.short else {}
+        if self.own or self.short:
+            arrays |= {"scales": _shares(callback), "units": np.broadcast_to(self.units, _shares(callback).shape)}
         return facts, arrays | ({} if self.noisy is None else {"noisy": self.noisy[0], "way": self.noisy[1]})
 
     def take(self, callback: Any, facts: dict[str, Any], arrays: dict[str, Array]) -> bool:
@@ -419,6 +509,7 @@ class CostLook:
             return False
         self.digits = None if facts["digits"] is None else Digits(*facts["digits"])
         self.step, self.noise, self.own, self.short = float(facts["step"]), float(facts["noise"]), facts["own"], facts["short"]
+        self.shrunk = facts["shrunk"]
         self.verdict, self.first, self.rises = facts["verdict"], float(facts["first"]), facts["rises"]
         self.still, none = np.array(facts["still"], np.intp), np.zeros(0)
         self.at, self.compared = arrays.get("at", none), arrays.get("compared", none)
@@ -428,7 +519,7 @@ class CostLook:
         if self.step > 0.0:
             self._lengthen(callback, self.step, math.prod(self.shape))
         elif "scales" in arrays:
-            self._take_over(callback, arrays["scales"])
+            self._take_over(callback, arrays["scales"], arrays["units"])
         return True
 
     @property
@@ -445,7 +536,8 @@ class CostLook:
         if self.own:
             return f"; differences are taken over {OWN:.2g} of small numbers x themselves, as the cost bends within longer ones"
         if self.short:
-            return "; differences are taken over shorter lengths than usual, as the cost bends within a share of a number x that is large"
+            why = "is not finite within those" if self.shrunk else "bends within a share of a number x that is large"
+            return f"; differences are taken over shorter lengths than usual, as the cost {why}"
         if self.digits is not None:
             over = f", so differences are taken over {self.step:.2g} of x" if self.step else ""
             return f"; the cost's values carry {self.digits.text}{over}"
@@ -475,7 +567,8 @@ def cost_problem(
         raise ValueError(f"diff_step: expected None beside a gradient, which needs no differences, got {shown(diff_step)}; omit it")
     if callback is None or fun is None or not n:
         return problem, None
-    look = CostLook(fun, args if type(args) is tuple else as_tuple(args, fun), shape, steps is not None, check)
+    values = (lambda *given: fun(*given)[0]) if jac is True else fun
+    look = CostLook(values, args if type(args) is tuple else as_tuple(args, fun), shape, steps is not None, check)
     callback.look = look
     if callback.mode >= FORWARD:
         callback.seen, callback.scales, look.asked = [], steps, callback.mode

@@ -358,7 +358,8 @@ class Descent(Counted):
         if not np.all(np.isfinite(self.run.y)):
             eps = ": eps = 0 in its denominator; give eps a number above 0" if self.method.parameters.get("eps") == 0.0 else ": lower lr"
             return "non_finite", f"the step of {self.method.name} is not finite {where}, though cost and gradient are{eps}"
-        return "non_finite", not_finite_text(not self.evaluated, self.run.value, f"{where}: x is the last point where it was")
+        last = f"{where}: x is the last point where it was"
+        return "non_finite", not_finite_text(not self.evaluated, self.run.value, last, self.doubts.callback is not None)
 
     def _curvature(self) -> tuple[float, str]:
         """(curvature, where it was measured), to tell a step that was too large from a cost that is not finite.

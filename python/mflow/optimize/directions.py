@@ -196,6 +196,18 @@ def direction_of(method: str | Method, settings: dict[str, Any], kind: str) -> t
     return made, 0.0 if first is None else float(first)
 
 
+def lengths_of(x_scale: Any, start: Array, method: Method, searches: bool) -> Array | None:
+    """The lengths that ``x_scale=`` says, of start's shape; None for none. Raises TypeError or ValueError."""
+    if x_scale is None:
+        return None
+    from mflow.derivatives.scales import read_scale  # few calls need it
+
+    scale = read_scale(x_scale, start)
+    if not searches:
+        raise ValueError(f"x_scale: {method.name} without a line search takes none; give line_search= or method='lbfgs', or omit it")
+    return scale
+
+
 @functools.lru_cache(maxsize=64)
 def inverse_kept(kind: type[Method]) -> str:
     """What a method keeps of the inverse Hessian: "pairs" of differences, the "whole" of it, or nothing."""

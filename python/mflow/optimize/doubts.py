@@ -27,7 +27,7 @@ from mflow.base.methods import as_method
 from mflow.base.result import OptimizeResult
 from mflow.base.telling import tell
 from mflow.curvature.landscape import gradient_of
-from mflow.derivatives.cost_look import CostLook, cost_problem
+from mflow.derivatives.cost_look import BENT, BENT_AT_0, REACHES, UNSEEN, CostLook, cost_problem
 from mflow.derivatives.differences import (
     ASIDE,
     ASIDES,
@@ -56,25 +56,10 @@ if TYPE_CHECKING:
 __all__ = ["Doubts", "few_digits"]
 
 FLAT = "the cost does not change within 0.015 of x in any parameter, by steps 1e2 ... 1e6 times those of the differences"
-BENT = (
-    "differences are longer than small numbers x, over shares of which the cost has slopes above gtol: give jac=, or diff_step=, or "
-    "parameters in other units"
-)
-BENT_AT_0 = (
-    "differences are longer than the lengths over which the cost bends at x = 0, and shorter ones show other slopes: give jac=, or "
-    "diff_step=, or parameters in other units"
-)
-UNSEEN = (
-    "the cost has slopes above gtol that differences do not see, as a part of its values moves in jumps that are longer (float32 inside?): "
-    "return float64, or give jac=, or diff_step="
-)
-REACHES = (
-    "differences reach over lengths within which the cost bends, as x is large beside them, and shorter ones show slopes above gtol: give "
-    "jac=, or diff_step=, or take such a parameter's difference from an offset"
-)
 PEAK = "the cost falls on {} of x, which is no minimum: start elsewhere"
 
 ASKS = "; has the cost noise, or a jump or a kink here? Differences of it tell no slope then: give diff_step= or jac="
+JUMPS = "; is it the gradient of this cost, without a jump here?"
 TWICE, UNASKED = RIGHT._replace(ncheck=2 * RIGHT.ncheck), RIGHT._replace(ncheck=0)
 OWN_ERROR = 4.0 * EPS**0.5  # of a difference, in units of the cost, or 1, and of max(1, |x|): by curvature, and rounding
 NO_SLOPE = 1e-9  # in the same units: less than differences show where the cost has a curvature
@@ -148,7 +133,7 @@ class Doubts:
     def _held_within(self, made: Problem, box: Box) -> None:
         """Differences are taken within the bounds."""
         if self.look is not None:
-            self.look.held = (box.lower == box.upper).ravel()
+            self.look.held, self.look.within = (box.lower == box.upper).ravel(), box.flat
         if made.callback is not None:
             made.callback.within = (box.lower.ravel(), box.upper.ravel())
 
@@ -381,6 +366,9 @@ class Doubts:
             out.message += f"; whether the gradient is the cost's is not known, as {self.verdict.text}"
         if self.look is not None and self.differences:
             self._said_of_differences(out, self.look)
+        elif self.look is not None and self.checks and out["reason"] == "line_search_failed" and math.isfinite(out.fun):
+            kink = self._kink(out, self.look)
+            out.message = (out.message.replace(JUMPS, "") if kink else out.message) + kink
         elif out["reason"] != "converged":
             pass
         elif getattr(self.fun, "differences", False):
@@ -391,9 +379,11 @@ class Doubts:
             out.jac = np.where(self.box.lower < self.box.upper, out.jac, np.nan)
 
     def _kink(self, out: OptimizeResult, look: CostLook) -> str:
-        """That the cost has a kink where the run ended, in words; else empty. The evaluations are counted."""
+        """That the cost has a kink where the run ended, in words, which is the reason then; else empty. The evaluations are counted."""
         kink, count = look.kink_at(np.array(out.x, dtype=np.float64).ravel(), float(out.fun))
-        out.nfev += count
+        out["nfev" if self.differences else "ncheck"] += count
+        if kink:
+            self._refuse(out, "kink")
         return kink
 
     def _said_of_differences(self, out: OptimizeResult, look: CostLook) -> None:
@@ -409,8 +399,8 @@ class Doubts:
         unseen = "" if not self.steeper(out.x, out.jac) else BENT if np.any(out.x) else BENT_AT_0
         unseen = unseen or ((REACHES if look.short else UNSEEN) if self.blind(out.x, float(out.fun), out.jac) else "")
         if unseen:
-            out.message = f"{self._kink(out, look)[2:] or unseen}; {out.message}"
             self._refuse(out, "wrong_gradient")
+            out.message = f"{self._kink(out, look)[2:] or unseen}; {out.message}"
         out.nfev += 0 if self.callback is None else self.callback.nfev - before
         if out.reason != "converged":
             return

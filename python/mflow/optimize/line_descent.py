@@ -27,7 +27,7 @@ from mflow.derivatives.cost_look import LARGE
 from mflow.derivatives.differences import EPS, FALL, TINY, UNLIKE, tried
 from mflow.derivatives.remainder import GradientWarning
 from mflow.optimize.directions import Tests, direction_of, inverse_kept, inverse_of, takes_bounds
-from mflow.optimize.doubts import ASKS, Doubts
+from mflow.optimize.doubts import ASKS, JUMPS, Doubts
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.looks import MEASURED, PATIENCE, STALLING, Counted, Goal, Onward, Saving, has_kink
 from mflow.solvers.jacobian_doubt import hessian_said
@@ -63,7 +63,7 @@ RISES = 2  # trials in a row that rise where differences say the cost falls, aft
 LEAST = 1e-3 * EPS**0.5  # of max(1, |x|): over a thousandth of their length differences tell no slope
 FAINTLY = 0.01  # of the gradient: what central differences are apart by from forward ones where a search by these has failed
 NOISY_STEP = 1e-4  # of differences of gradients that are differences themselves, relative
-AGAIN = 4  # times that a run goes on with differences over shorter lengths
+AGAIN, SHORTENED = 4, 1  # times that a run goes on with other differences, and with shares of small numbers, which a kink only shortens
 MANY = 100  # iterations of a trust region, after which the Hessian it was given is looked at
 JUMP = 1e-3  # of the first gradient: where one so large leads nowhere, rounding is not the reason
 SQUARED = 1e150  # the square of a gradient below it does not overflow
@@ -89,11 +89,16 @@ def overflow_text(method: Method, nit: int, largest: float) -> str:
     return f"{text} from there on: scale the cost, or give clip_value="
 
 
-def not_finite_text(at_start: bool, value: float, where: str) -> str:
+def not_finite_text(at_start: bool, value: float, where: str, differences: bool = False) -> str:
     """The message where the cost or its gradient is not finite: at x0, where the cost is `value` (nan also where it was not asked for), or
     where the words say."""
     if not at_start:
         return f"the cost or its gradient is not finite {where}"
+    if differences and math.isfinite(value):
+        return (
+            "the cost is finite at x0, and beside it, where differences are taken, it is not or jumps: start away from there, or give "
+            "jac=, or shorter lengths as diff_step="
+        )
     what = f"the cost is {value}" if math.isinf(value) else f"the {'cost or its ' if math.isnan(value) else ''}gradient is not finite"
     return f"{what} at x0: start where both are finite"
 
@@ -217,14 +222,15 @@ class LineDescent(Counted):
             return False
         both, calls, box, flat = both_of(self.problem, self.start), 0, self.doubts.box, x.ravel()
         slopes, held = grad.ravel(), np.zeros(x.size, bool)
+        units = np.ones(1) if self.scale is None or not self.run.in_units else self.scale.ravel()
         sizes = self.start if self.scale is None else np.maximum(np.abs(self.start), self.scale)
         if box is not None:
             held = ((flat <= box.flat[0]) & (slopes >= 0.0)) | ((flat >= box.flat[1]) & (slopes <= 0.0))
         if self.doubts.differenced:
             if self._rested is None or not np.array_equal(self._rested[0], x):
-                self._largest, self._rested = largest(slopes[~held]), (x, self._rests_by_values(flat, value, held))
+                self._largest, self._rested = largest((units * slopes)[~held]), (x, self._rests_by_values(flat, value, held))
             return self._rested[1]
-        self._largest = largest(grad)
+        self._largest = largest(units * slopes)
 
         def free(some: Array) -> tuple[float, Array]:
             nonlocal calls
@@ -263,7 +269,7 @@ class LineDescent(Counted):
         if self._again < AGAIN and self.doubts.callback is not None and status in (CONVERGED, line_descent.FAILED):
             x, grad = self.run.here()
             unseen = self.doubts.blind if status == CONVERGED else self.doubts.reaches
-            if self.doubts.steeper(x, grad) or unseen(x, self.run.value, grad):
+            if (self._again < SHORTENED and self.doubts.steeper(x, grad)) or unseen(x, self.run.value, grad):
                 self._again += 1
                 self._begin(x)
                 return False, 0
@@ -421,7 +427,7 @@ class LineDescent(Counted):
     def finish(self, status: int, gtol: float) -> OptimizeResult:
         """The result, with the ending in words."""
         if status == RESTS:
-            out = self.result(*ending(status, self.nit, self._largest, gtol, self.doubts.box is not None), low=True)
+            out = self.result(*ending(status, self.nit, self._largest, gtol, self.doubts.box is not None, self.run.in_units), low=True)
         elif status in ENDINGS:
             code, reason, _ = ENDINGS[status]
             out = self.result(code, reason, functools.partial(self._words, status, gtol))
@@ -462,7 +468,8 @@ class LineDescent(Counted):
             return self.result(-1, reason, what)
         if status == -1005:
             unseen = math.isnan(self.run.largest_slope[0])
-            text = not_finite_text(unseen, self.run.value, f"in iteration {nit}: x is the lowest point seen")
+            where = f"in iteration {nit}: x is the lowest point seen"
+            text = not_finite_text(unseen, self.run.value, where, self.doubts.callback is not None)
             return self.result(-1, "non_finite", text)
         text = "asked for a smaller step" if status > 0 else "gave up"
         return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {nit} with code {status}", ask=False)
@@ -510,7 +517,7 @@ class LineDescent(Counted):
     def _gradient_in_doubt(self) -> str:
         """Why no step lowers the cost; of differences, whether the cost repeats is asked once."""
         if not self.doubts.differences:
-            return "; is it the gradient of this cost, without a jump here?"
+            return JUMPS
         x, value, _ = self.run.lowest()
         again = None if self.problem.compiled else tried(self.doubts.value, np.array(x).ravel())
         apart = 0.0 if again is None else abs(float(again) - value)

@@ -303,10 +303,9 @@ def unsized(descent: Any) -> bool:
 
 
 def has_kink(doubts: Any, x: Array, value: float) -> bool:
-    """Whether a cost without a gradient has a kink at a flat x: a parameter that is nearly 0 there tells no length by it. Not asked within
-    bounds, which points beside x may lie outside of."""
+    """Whether a cost without a gradient has a kink at a flat x: a parameter that is nearly 0 there tells no length by it."""
     look, callback = doubts.look, doubts.callback
-    if look is None or callback is None or doubts.box is not None:
+    if look is None or callback is None:
         return False
     words, calls = look.kink_at(x, value)
     callback.nfev += calls
@@ -422,8 +421,8 @@ def _restore_search(descent: Any, facts: dict[str, Any], blocks: dict[str, bytes
         "facts", facts, {*mine, "counts"}, {"stalling", "going", "differences", "began", "onward", "lengths", "from_zero", "looked"}
     )
     check_fields(facts, mine)
-    if ("going" in facts) != ("differences" in facts):
-        raise ValueError("going, differences: expected both or neither")
+    if ("going" in facts) != ("differences" in facts) or ("going" in facts and "began" not in facts):
+        raise ValueError("going, differences, began: expected all of them or none of the first two")
     check_names("blocks", blocks, {"descent"})
     if "lengths" in facts:
         descent.take_lengths(facts["lengths"])
@@ -431,8 +430,7 @@ def _restore_search(descent: Any, facts: dict[str, Any], blocks: dict[str, bytes
     same = False
     if "stalling" in facts:
         descent.mark, descent.still = _stalling(facts["stalling"], int(descent.run.k))
-    if "began" in facts:
-        descent.began = check_number(facts["began"], "began", low=descent.run.value)
+    descent.began = check_number(facts["began"], "began", low=descent.run.value) if "began" in facts else descent.run.value
     if "looked" in facts:
         check_flags(looked=facts["looked"])
         descent.looked_for = facts["looked"] or descent.looked_for

@@ -23,7 +23,7 @@ from mflow.derivatives.differences import FALL, SLOPED, STEEP
 from mflow.optimize.bounds import read_box
 from mflow.optimize.callbacks import teller, where_it_is
 from mflow.optimize.descent import Descent
-from mflow.optimize.directions import check_options, chosen, products_of
+from mflow.optimize.directions import check_options, chosen, lengths_of, products_of
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.line_descent import CONVERGED, ENDINGS, FAILED, RESTS, STALLED, STOPPED, UNEVEN, LineDescent
 from mflow.optimize.linesearch import LineSearch
@@ -236,13 +236,7 @@ def minimize(
         hess, hessp = finite_jacobian(hess, "hess", int(method.is_implicit)), finite_jacobian(hessp, "hessp")
         products = products_of(method, hess, hessp, doubts.args, doubts.start.size)
     sharing = None if threads is None else shared_among(threads)
-    scale = None
-    if x_scale is not None:
-        from mflow.derivatives.scales import read_scale  # few calls need it
-
-        scale = read_scale(x_scale, doubts.start)
-    if not searches and scale is not None:
-        raise ValueError(f"x_scale: {method.name} without a line search takes none; give line_search= or method='lbfgs', or omit it")
+    scale = lengths_of(x_scale, doubts.start, method, searches)
     if not searches:
         descent: Any = Descent(doubts, method, hess, settings)
         descent.looks.begin(limit, *asked)

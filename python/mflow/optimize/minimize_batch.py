@@ -32,7 +32,7 @@ from mflow.derivatives.own_units import allows
 from mflow.implicit.batch import Implicit, ImplicitDescents, check_squares, data_of
 from mflow.implicit.linear import RECORD, is_implicit_sgd
 from mflow.integrate.ensemble import on_threads
-from mflow.optimize.directions import OWN, direction_of, minimizers
+from mflow.optimize.directions import OWN, direction_of, lengths_of, minimizers
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.line_descent import overflow_text
 from mflow.optimize.linesearch import LineSearch
@@ -218,11 +218,6 @@ def minimize_batch(
     tables: Any = None
     search: Any
     rates = None
-    scale = None
-    if x_scale is not None:
-        from mflow.derivatives.scales import read_scale  # few calls need it
-
-        scale = read_scale(x_scale, np.empty(points.shape[1:]))
     given = method, line_search, {**parameters, "x_scale": x_scale}
     if is_implicit_sgd(method):
         method, search, tables = _implicit(method, line_search, {**parameters}, fun, batch_data, points, **rows)
@@ -230,8 +225,7 @@ def minimize_batch(
         _refuse_rows(fun, method, rows)
         method, search, schedule = _chosen(method, line_search, {**parameters})
         rates = None if schedule is None else np.array([check_number(schedule(k), f"lr({k})") for k in range(limit)])
-    if scale is not None and not isinstance(search, dict):
-        raise ValueError(f"x_scale: {method.name} without a line search takes none; give line_search= or method='lbfgs', or omit it")
+    scale = lengths_of(x_scale, np.empty(points.shape[1:]), method, isinstance(search, dict))
     if isinstance(search, dict):
         search["scale"] = None if scale is None else scale.ravel()
     if tables is None:

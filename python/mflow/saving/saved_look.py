@@ -1,8 +1,8 @@
 """What a minimisation by differences has learned of its cost, in a file: how differences are taken now, and where it has looked already.
 
-asked: what the call asked for; mode: what is taken now. digits, step, noise, own, short: of `CostLook`, whose lengths follow from step, or
-are the array "scales"; verdict, first, rises, still: what was seen. arrays: of n numbers each, start, where the run began, and those of
-ARRAYS that there are.
+asked: what the call asked for; mode: what is taken now. digits, step, noise, own, short, shrunk: of `CostLook`, whose lengths follow from
+step, or are the array "scales" times that of "units", or x where it is longer; verdict, first, rises, still: what was seen. arrays: of n
+numbers each, start, where the run began, and those of ARRAYS that there are.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from mflow.saving.savefile import number_of
 
 __all__ = ["ARRAYS", "look_of", "read_look"]
 
-ARRAYS = ("at", "compared", "settled", "sighted", "scales", "noisy", "way")
+ARRAYS = ("at", "compared", "settled", "sighted", "scales", "units", "noisy", "way")
 MODES = ("forward", "central")
 ASKED = (*MODES, "own lengths")
-NAMES = ("asked", "mode", "digits", "step", "noise", "own", "short", "verdict", "first", "rises", "still", "arrays")
+NAMES = ("asked", "mode", "digits", "step", "noise", "own", "short", "shrunk", "verdict", "first", "rises", "still", "arrays")
 LONGEST = 0.1  # of differences, relative
 VERDICTS = ("", "flat", "minimum", "maximum", "level", "slope")
 
@@ -44,7 +44,7 @@ def read_look(facts: Any, n: int) -> tuple[dict[str, Any], dict[str, Array]]:
     for name, among in (("asked", ASKED), ("mode", MODES), ("verdict", VERDICTS), ("rises", (-1, 0, 1))):
         if isinstance(facts[name], bool) or facts[name] not in among:
             raise ValueError(f"{name}: expected one of {among}, got {facts[name]!r}")
-    for name in ("own", "short"):
+    for name in ("own", "short", "shrunk"):
         if not isinstance(facts[name], bool):
             raise ValueError(f"{name}: expected true or false, got {facts[name]!r}")
     for name, most in (("step", LONGEST), ("noise", sys.float_info.max)):
@@ -56,8 +56,9 @@ def read_look(facts: Any, n: int) -> tuple[dict[str, Any], dict[str, Array]]:
     _check_lengths(facts, set(arrays))
     _check_digits(facts["digits"])
     found = {name: _array(values, name, n) for name, values in arrays.items()}
-    if "scales" in found and not (found["scales"] > 0.0).all():
-        raise ValueError("scales: expected lengths above 0")
+    for name in ("scales", "units"):
+        if name in found and not (found[name] > 0.0).all():
+            raise ValueError(f"{name}: expected lengths above 0")
     return {**facts, "still": [check_whole(j, "still", 0, n - 1) for j in facts["still"]]}, found
 
 
@@ -71,7 +72,9 @@ def _check_lengths(facts: dict[str, Any], names: set[str]) -> None:
     """What is taken now follows from one of step, own and short, or is usual."""
     changed = (facts["step"] > 0.0) + facts["own"] + facts["short"]
     central = changed or facts["asked"] == "central"
-    if changed > 1 or ("scales" in names) != (facts["own"] or facts["short"]) or (central and facts["mode"] != "central"):
+    lengths = {"scales", "units"} if facts["own"] or facts["short"] else set()
+    odd = changed > 1 or (facts["shrunk"] and not facts["short"])
+    if odd or {"scales", "units"} & names != lengths or (central and facts["mode"] != "central"):
         raise ValueError("step, own, short, mode, scales: expected lengths of differences that a run may have come to, got others")
     if ("noisy" in names) != ("way" in names):
         raise ValueError("arrays: expected noisy and way, or neither")

@@ -24,6 +24,15 @@ cdef inline int most_bits(const double *values, ptrdiff_t n, int most) noexcept 
     return most
 
 
+cdef inline bint tell_little(const double *differences, ptrdiff_t n) noexcept nogil:
+    """Whether they are all 0, or some are not finite."""
+    cdef ptrdiff_t i
+    for i in range(n):
+        if differences[i] - differences[i] != 0.0:
+            return True
+    return most_bits(differences, n, 0) == 0
+
+
 cdef inline bint is_single(double value) noexcept nogil:
     """Whether it has the bits of float32, 18 to 24; those with fewer are numbers that happen to be short."""
     cdef uint64_t word

@@ -341,7 +341,8 @@ cdef class LineDescent:
         finally:
             mf_give(&self.busy)
         if status != 0:
-            raise ValueError(f"state: damaged, or not that of {self.record.name} with {self.s.n} components, these parameters and this search")
+            what = f"{self.record.name} with {self.s.n} components, these parameters, this search and x_scale"
+            raise ValueError(f"state: damaged, or not that of {what}")
 
     def gradient(self, cnp.ndarray x not None):
         """The gradient at a float64 array of x0's shape; NaNs where a compiled cost gives none."""

@@ -14,7 +14,7 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
-from mflow_core.arithmetic.bits cimport most_bits
+from mflow_core.arithmetic.bits cimport most_bits, tell_little
 from mflow_core.arithmetic.starts cimport empty
 from mflow_core.problems.values cimport keep_within, vector_of
 from mflow_core.types cimport MF_ELEMENTWISE, mf_jac_fn, mf_new_problem, mf_rhs_fn, mf_value_grad_fn
@@ -306,7 +306,7 @@ cdef int evaluate_plainly(Callback c, const double *x, double *value, double *gr
 
 cdef int evaluate_objective(Callback c, const double *x, double *value, double *grad) except -1:
     evaluate_plainly(c, x, value, grad)
-    while (grad != NULL and c.look is not None and (c.njev == 1 or (c.mode >= FORWARD and most_bits(grad, c.n, 0) == 0))
+    while (grad != NULL and c.look is not None and (c.njev == 1 or (c.mode >= FORWARD and tell_little(grad, c.n)))
            and c.look(c, vector_of(x, c.n), NAN if value == NULL else value[0], vector_of(grad, c.n))):
         differences(c, x, value, grad)                       # with the steps that the look has chosen
     return 0
