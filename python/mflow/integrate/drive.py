@@ -354,7 +354,7 @@ class Drive(OnAgenda):
     def _look(self, status: int) -> int:
         """What has its turn after some steps under error control; the status of the run."""
         run = self.run
-        if run.k >= endings.HELD and not self.told_stiff:
+        if not self.told_stiff and run.stiffness[3] >= endings.HELD:
             self._tell_stiff()
         if run.k % self.every == 0:
             if self.crawl is None:
