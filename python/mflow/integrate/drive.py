@@ -328,7 +328,7 @@ class Drive(OnAgenda):
         status = self._steps(limit)
         if run.k == k:
             return status
-        if self.doubt is not None and not (self.ahead is not None and self.ahead.slid):
+        if self.doubt is not None and run.t != self.t1 and not (self.ahead is not None and self.ahead.slid):  # `finish` looks at the end
             self.doubt.look_ahead()
         if self.mode == "adaptive" and self._is_looked_at(status):
             status = self._look(status)

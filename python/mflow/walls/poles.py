@@ -142,6 +142,15 @@ def largest_near(
     return t, max(abs(width), least)
 
 
+def _keeps(slope: Slope, times: tuple[float, float], states: tuple[Array, ...]) -> bool:
+    """Whether f has the same values at both times, as where it does not depend on time: then it has no pole in time."""
+    try:
+        with np.errstate(all="ignore"):
+            return all(slope(times[0], y).tobytes() == slope(times[1], y).tobytes() for y in states)
+    except OUTSIDE:
+        return False
+
+
 class PoleAhead:
     """A pole in time ahead of a run under error control to t1, of y' = f(t, y) alone. walls : those of the run. shrunk : steps below which
     it is looked for."""
@@ -177,6 +186,10 @@ class PoleAhead:
         until = run.t + math.copysign(min(far, abs(goal - run.t)), h)
         y = run.y
         shift = beside(y)
+        if _keeps(self.walls.slope, (run.t, run.t + ELSEWHERE * (until - run.t)), (y, y + shift)):
+            if abs(h) < below:
+                look_for_poles(run, DEEPER * abs(h))
+            return
 
         def apart(t: float, state: Array) -> Array:
             """How two solutions move apart at t, one there and one beside it."""
