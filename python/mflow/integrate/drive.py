@@ -328,7 +328,7 @@ class Drive(OnAgenda):
         status = self._steps(limit)
         if run.k == k:
             return status
-        if self.doubt is not None and not (self.ahead is not None and self.ahead.slid):
+        if self.doubt is not None and run.t != self.t1 and not (self.ahead is not None and self.ahead.slid):  # `finish` looks at the end
             self.doubt.look_ahead()
         if self.mode == "adaptive" and self._is_looked_at(status):
             status = self._look(status)
@@ -354,7 +354,7 @@ class Drive(OnAgenda):
     def _look(self, status: int) -> int:
         """What has its turn after some steps under error control; the status of the run."""
         run = self.run
-        if run.k >= endings.HELD and not self.told_stiff:
+        if not self.told_stiff and run.stiffness[3] >= endings.HELD:
             self._tell_stiff()
         if run.k % self.every == 0:
             if self.crawl is None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from mflow_core.solvers.solver import Solver
+from mflow_core.solvers.solver import Solver, contradicted, direction_at
 
 from mflow.base.checks import Array
 from mflow.base.telling import tell
@@ -21,8 +21,6 @@ LONG_FLOW = 5000  # gradients on the way to a state of rest before one; with ine
 LONG_RUN = 100  # solves of a linearly implicit method before one
 LONG, SHORT = 1e-4, 1e-5  # of central differences, relative to the state's size
 OVERSTATED = "jac was far larger than differences of fun along a step, which it would have left standing"
-ROUNDED = 1e-13  # of f: what its values may be off by
-WRONG = 0.05  # a relative difference that no rounding explains
 FLOWS = (  # how `Solver.flow` may end, after a time
     ", though Newton's iteration found none beside where the flow had slowed down",
     ", which swings or moves on for a time of {}, and its slopes do not fall",
@@ -41,7 +39,7 @@ def mismatch(solver: Solver | None, slope: Callable[[float, Array], Any], names:
     """
     if solver is None or solver.differenced or solver.kind in ("krylov", "fixed_point"):
         return ""
-    derivatives = None if solver.overstated else solver.directional(_direction)  # then those are differences
+    derivatives = None if solver.overstated else solver.directional(direction_at)  # then those are differences
     derivatives = derivatives or (None if run is None else _given(solver, run))
     if derivatives is None:
         return ""
@@ -65,28 +63,16 @@ def _worst(t: float, at: Array, v: Array, product: Array, slope: Callable[[float
     """(the entry of J v that differences contradict most, what they give there); -1 for the entry where they agree, or tell nothing."""
     try:
         with np.errstate(all="ignore"):
-            ends = [(_at(slope, t, at + e * v), _at(slope, t, at - e * v), 2 * e) for e in (LONG, SHORT)]
-            long, short = ((ahead - behind) / length for ahead, behind, length in ends)
-            ahead, behind, length = ends[1]
-            middle = _at(slope, t, at)
-            sides = 2.0 * (ahead - middle) / length, 2.0 * (middle - behind) / length
-            rounded = ROUNDED * np.maximum(*(np.abs(f) for f in ends[1][:2])) / ends[1][2]
+            slopes = [_at(slope, t, at + e * v) for e in (LONG, -LONG, SHORT, -SHORT)] + [_at(slope, t, at)]
     except Exception:
         return -1, math.nan  # a function that fails near the point tells nothing of its derivative
-    with np.errstate(all="ignore"):
-        off = np.abs(product - long) - 10 * np.abs(long - short)
-        off = np.minimum(off, np.maximum(np.minimum(*sides) - product, product - np.maximum(*sides)))
-        bound = WRONG * np.maximum(np.abs(long), np.abs(product)) + 1e-6 * float(np.max(np.abs(long), initial=0.0)) + rounded
-        bent = (np.abs(short - long) > 0.5 * np.abs(short)) & (np.abs(product - short) < np.abs(product - long))  # f saturates nearer still
-        excess = np.where(np.isfinite(off) & ~bent, off / bound, 0.0)
-    worst = int(np.argmax(excess)) if excess.size else 0
-    return (worst, float(long[worst])) if excess.size and excess[worst] > 1.0 else (-1, math.nan)
+    return contradicted(np.ascontiguousarray(product, dtype=np.float64), slopes, 2.0 * LONG, 2.0 * SHORT)
 
 
 def hessian_said(x: Array, product: Callable[[Array, Array], Any], grad: Callable[[Array], Array]) -> str:
     """Words where products with a Hessian at a flat x are not those that differences of the gradient give, by five gradients; "" where
     they agree, or nothing can be said."""
-    v = _direction(x)
+    v = direction_at(x)
     said = np.asarray(product(x, v), dtype=np.float64).ravel()
     worst, shown = _worst(0.0, x, v, said, lambda t, y: grad(y)) if np.isfinite(said).all() else (-1, math.nan)
     if worst < 0:
@@ -108,20 +94,13 @@ def _given(solver: Solver, run: Any) -> tuple[float, Array, Array, Array] | None
             matrix = run.problem.jacobian(run.t, y)
     except Exception:
         return None  # this is for words alone
-    v = _direction(y)
+    v = direction_at(y)
     return (run.t, y, v, np.asarray(matrix @ v)) if matrix.shape == (y.size, y.size) else None
 
 
 def names_of(given: bool) -> tuple[str, str]:
     """Of the Jacobian, a function or differences, and of the right-hand side, for `mismatch`."""
     return ("jac" if given else "the Jacobian of differences, with the entries that jac_sparsity, lband and uband name,"), "fun"
-
-
-def _direction(y: Array) -> Array:
-    """A direction of all components, each of the size of its entry, in which nothing cancels."""
-    size = np.maximum(np.abs(y), 1e-3 * max(float(np.max(np.abs(y), initial=0.0)), 1e-150))
-    v: Array = size * (0.5 + np.modf(np.arange(1, y.size + 1) * 0.6180339887498949)[0]) * np.where(np.arange(y.size) % 3 == 1, -1.0, 1.0)
-    return v
 
 
 def unsolved(solver: Solver | None, step: float, jacobian: str, given: bool) -> str:
@@ -177,7 +156,7 @@ def watched(grad: Callable[..., Any], hess: Any, start: Array, args: tuple[Any, 
             at = start.ravel().copy()
             H = hess(at.reshape(start.shape), *args) if callable(hess) and not hasattr(hess, "tocsc") else hess
             H = H if hasattr(H, "tocsc") else np.asarray(H, dtype=np.float64)
-            v = _direction(at)
+            v = direction_at(at)
             if H.shape == (at.size, at.size) and _compared(0.0, at, v, np.asarray(H @ v), slope):
                 raise WrongJacobianError
         return grad(x, *more)

@@ -105,7 +105,9 @@ class Ahead:
 
     def look(self, goal: float, first: float, events: Any = None) -> int:
         """What has its turn every `every` steps, where no try fails, or after each while a component slides; the status."""
-        walls = self.walls or self.at_walls()
+        if self.walls is None and self.run.k % self.every != 0:  # the end of a run which has met nothing
+            return 0
+        walls = self.at_walls()
         return walls.look(0, goal, first, events) if walls.due(self.t_end, self.aside) else 0
 
     @property

@@ -9,6 +9,9 @@ from mflow_core.problems.problem import Problem
 Array = NDArray[np.float64]
 KINDS: dict[str, int]
 
+def direction_at(y: Array) -> Array: ...
+def contradicted(product: Array, slopes: list[Array], long_length: float, short_length: float) -> tuple[int, float]: ...
+
 class Solver:
     python: bool
     probes: int

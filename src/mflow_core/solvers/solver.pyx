@@ -3,12 +3,13 @@
 A Solver is made from its configuration alone. A run attaches it to its problem and holds it for good; `bind` attaches it to a problem
 without a run, for `solve` and `lsolve` from Python.
 """
-from libc.math cimport NAN
+from libc.math cimport INFINITY, NAN, fabs, floor
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.vec cimport max_abs
 from mflow_core.problems.problem cimport Problem, failed, raise_or
 from mflow_core.solvers.band_lu cimport band_solve
 from mflow_core.solvers.matrix cimport (BANDED, BY_BAND_CALLBACK, BY_CALLBACK, BY_DIFFERENCES, BY_OBJECT, DENSE, IDENTITY, KRYLOV, SPARSE,
@@ -23,7 +24,58 @@ import numpy as np
 
 cnp.import_array()
 
+cdef double ROUNDED = 1e-13              # of f: what its values may be off by
+cdef double WRONG = 0.05                 # a relative difference that no rounding explains
+cdef double GOLDEN = 0.6180339887498949
+
 KINDS = {"dense": DENSE, "banded": BANDED, "sparse": SPARSE, "krylov": KRYLOV, "fixed_point": IDENTITY}
+
+
+def direction_at(cnp.ndarray y not None):
+    """A direction of all components of a float64 array, each of the size of its entry, in which nothing cancels."""
+    cdef cnp.ndarray out = np.empty(cnp.PyArray_SIZE(y))
+    cdef double *v = <double *> cnp.PyArray_DATA(out)
+    cdef const double *at
+    cdef cnp.npy_intp n = cnp.PyArray_SIZE(y), i
+    cdef double top, part
+    y = np.ascontiguousarray(y, dtype=np.float64)
+    at = <const double *> cnp.PyArray_DATA(y)
+    top = 1e-3 * max(max_abs(at, n), 1e-150)
+    for i in range(n):
+        part = <double> (i + 1) * GOLDEN
+        v[i] = max(fabs(at[i]), top) * (0.5 + (part - floor(part))) * (-1.0 if i % 3 == 1 else 1.0)
+    return out
+
+
+def contradicted(cnp.ndarray product not None, list slopes not None, double long_length, double short_length):
+    """(the entry of J v that differences contradict most, what they give there); -1 for the entry where they agree, or tell nothing.
+
+    product : J v. slopes : f at the ends of the longer difference along v, of the shorter, and between; float64 arrays of one size."""
+    cdef const double *f[5]
+    cdef const double *p = <const double *> cnp.PyArray_DATA(product)
+    cdef cnp.npy_intp n = cnp.PyArray_SIZE(product), i, worst = -1
+    cdef double top = 0.0, most = 1.0, given = NAN, long_one, short_one, ahead, behind, off, side, bound
+    cdef int k
+    for k in range(5):
+        if cnp.PyArray_SIZE(<cnp.ndarray> slopes[k]) != n:
+            return -1, NAN
+        f[k] = <const double *> cnp.PyArray_DATA(<cnp.ndarray> slopes[k])
+    for i in range(n):
+        long_one = fabs((f[0][i] - f[1][i]) / long_length)
+        top = long_one if long_one > top or long_one != long_one else top
+    for i in range(n):
+        long_one, short_one = (f[0][i] - f[1][i]) / long_length, (f[2][i] - f[3][i]) / short_length
+        ahead, behind = 2.0 * (f[2][i] - f[4][i]) / short_length, 2.0 * (f[4][i] - f[3][i]) / short_length
+        side = max(min(ahead, behind) - p[i], p[i] - max(ahead, behind))         # beyond the slopes to both sides
+        off = min(fabs(p[i] - long_one) - 10.0 * fabs(long_one - short_one), side)
+        if not (fabs(off) < INFINITY and side == side):
+            continue
+        if fabs(short_one - long_one) > 0.5 * fabs(short_one) and fabs(p[i] - short_one) < fabs(p[i] - long_one):
+            continue                     # f saturates nearer still
+        bound = WRONG * max(fabs(long_one), fabs(p[i])) + 1e-6 * top + ROUNDED * max(fabs(f[2][i]), fabs(f[3][i])) / short_length
+        if off / bound > most:
+            worst, most, given = i, off / bound, long_one
+    return worst, given
 
 
 cdef class Solver:

@@ -35,6 +35,7 @@ cdef inline ptrdiff_t rows_at_0(ptrdiff_t n, const double *J, const double *b, c
 
 cdef bint dominant(ptrdiff_t n, const double *a, double *columns, double *size) noexcept nogil
 cdef bint dominant_band(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, const double *a, double *columns, double *size) noexcept nogil
+cdef bint dominant_in_scales(ptrdiff_t n, double *a) noexcept nogil
 cdef int positive(ptrdiff_t n, double *a, double *column, poll_fn poll) noexcept nogil
 cdef int positive_band(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, double *a, poll_fn poll) noexcept nogil
 cdef bint clear_of_negative_axis(ptrdiff_t n, double *a) noexcept nogil

@@ -61,6 +61,30 @@ cdef bint dominant_band(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, const dou
     return rows or cols
 
 
+cdef bint dominant_in_scales(ptrdiff_t n, double *a) noexcept nogil:
+    """Whether there are scales d_j > 0 in which a is strictly dominant by rows, a_ii d_i > sum |a_ij| d_j, with a positive diagonal: no
+    eigenvalue has a real part of 0 or below then. There are where elimination without exchanges of the matrix of these sizes, |a_ij| below 0
+    beside the diagonal, leaves pivots above 0 (A. Berman and R. Plemmons, Nonnegative Matrices in the Mathematical Sciences (1994), 6.2.3);
+    none is subtracted from another of its sign but on the diagonal, so that rounding is seen there. a is destroyed."""
+    cdef ptrdiff_t i, j, k
+    cdef double multiple, least = <double> n * 4.0 * EPS
+    cdef double[MOST_EIGENVALUES] whole
+    for i in range(n):
+        whole[i] = a[i * (n + 1)]
+        for j in range(n):
+            if j != i:
+                a[i * n + j] = -fabs(a[i * n + j])
+    for k in range(n):
+        if not a[k * (n + 1)] > least * whole[k]:
+            return False
+        for i in range(k + 1, n):
+            if a[i * n + k] != 0.0:
+                multiple = a[i * n + k] / a[k * (n + 1)]
+                for j in range(k + 1, n):
+                    a[i * n + j] -= multiple * a[k * n + j]
+    return True
+
+
 cdef int positive(ptrdiff_t n, double *a, double *column, poll_fn poll) noexcept nogil:
     """1 if (M + M')/2 is positive definite, else 0: L D L' in the lower triangle, all of D above rounding. column: n numbers of scratch."""
     cdef ptrdiff_t i, j, k
