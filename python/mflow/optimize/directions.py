@@ -9,15 +9,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from mflow_core import registry
+from mflow_core.optimize import line_descent
 from mflow_core.problems.sparse import check_sparse, is_sparse
 
 from mflow.base.checks import Array, check_number, real_array, shown
 from mflow.base.foreign import ARGUMENTS, ONE_BY_ONE, SEEN, asks_nothing
 from mflow.base.methods import Method, as_method, get_method, parameters_of, refuse_unknown
+from mflow.optimize.linesearch import LineSearch
 
 __all__ = [
     "OWN",
+    "Ruled",
     "Tests",
+    "check_box",
     "check_options",
     "chosen",
     "direction_of",
@@ -25,7 +29,9 @@ __all__ = [
     "inverse_of",
     "minimizers",
     "products_of",
+    "ruled",
     "takes_bounds",
+    "usual",
 ]
 
 DEFAULT = "lbfgs"
@@ -52,6 +58,7 @@ OWN = {
 }
 OF_ONE = {**OWN, "workers": ONE_BY_ONE, "disp": SEEN, "iprint": SEEN, "verbose": SEEN}  # no bar of searches; threads= is for batches
 SEARCH = {"c1": "c1", "c2": "c2", "maxls": "max_evaluations"}  # of strong_wolfe, by our names
+Ruled = tuple[Method, LineSearch, dict[str, Any], bool]  # the direction, the search, its numbers in the core, whether it is a trust region
 
 
 class Tests(NamedTuple):
@@ -220,3 +227,24 @@ def inverse_of(whole: bool, run: Any, n: int, how: tuple[Any, ...]) -> Any:
 
     inverse = InverseHessian(run, n, how)
     return inverse.whole() if whole else inverse
+
+
+def ruled(method: Method, search: LineSearch, settings: dict[str, Any]) -> Ruled:
+    """What a descent follows. Raises TypeError or ValueError."""
+    made, first = direction_of(method, settings, search.kind)
+    return made, search, {**search.rule(), "first_try": first}, "trust_region" in made.flags
+
+
+@functools.lru_cache(maxsize=64)
+def usual(kind: type[Method], search: str) -> Ruled:
+    """The same of a method as it is and a search by its name."""
+    method, how, rule, trusts = ruled(kind(), LineSearch.of(search), {})
+    return method, how, {name: value for name, value in rule.items() if value != line_descent.USUAL[name]}, trusts
+
+
+def check_box(method: Method, bounded_by: str) -> None:
+    """Raises ValueError where the method takes no bounds, which there are."""
+    if method.name not in takes_bounds():
+        does = "holds no parameter" if bounded_by == "fixed" else "takes none"
+        text = f"{bounded_by}: {method.name} with a line search {does}; give method={' or '.join(map(repr, takes_bounds()))}"
+        raise ValueError(text + (", or omit line_search" if method.kind == "update" else ""))

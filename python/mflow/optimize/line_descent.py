@@ -26,7 +26,7 @@ from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, both_of, gradie
 from mflow.derivatives.cost_look import LARGE
 from mflow.derivatives.differences import EPS, FALL, TINY, UNLIKE, tried
 from mflow.derivatives.remainder import GradientWarning
-from mflow.optimize.directions import Tests, direction_of, inverse_kept, inverse_of, takes_bounds
+from mflow.optimize.directions import Tests, check_box, inverse_kept, inverse_of, ruled, usual
 from mflow.optimize.doubts import ASKS, JUMPS, Doubts
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.looks import MEASURED, PATIENCE, STALLING, Counted, Goal, Onward, Saving, has_kink
@@ -57,7 +57,6 @@ ENDINGS: dict[int, tuple[int, str, Callable[[int, str, float], str]]] = {  # wor
     ),
     BY_MAXFUN: (1, "max_nfev", lambda nit, largest, gtol: f"maxfun evaluations after {counted(nit, 'iteration')}: {largest}"),
 }
-Ruled = tuple[Method, LineSearch, dict[str, Any], bool]  # the direction, the search, its numbers in the core, whether it is a trust region
 SHORT = 2  # iterations, after which a gradient that is given is compared with the cost, unless they were all
 RISES = 2  # trials in a row that rise where differences say the cost falls, after which a search ends
 LEAST = 1e-3 * EPS**0.5  # of max(1, |x|): over a thousandth of their length differences tell no slope
@@ -129,12 +128,12 @@ class LineDescent(Counted):
         self.doubts, start, self.tests, self.scale = doubts, doubts.start, tests, scale
         self.keep_path, self.start, self.tell = keep_path, start, tell
         if settings or method.numbers or not isinstance(search, str):
-            self.method, self.search, self._rule, self._trusts = _ruled(method, LineSearch.of(search), settings)
+            self.method, self.search, self._rule, self._trusts = ruled(method, LineSearch.of(search), settings)
         else:
             kind: Any = type(method)
-            self.method, self.search, self._rule, self._trusts = _usual(kind, search)
+            self.method, self.search, self._rule, self._trusts = usual(kind, search)
         if doubts.box is not None:
-            _check_box(self.method, doubts)
+            check_box(self.method, doubts.bounded_by)
         self.problem = doubts.problem()
         if doubts.callback is not None:
             self._rule = {**self._rule, "rises": RISES}
@@ -583,24 +582,3 @@ class LineDescent(Counted):
             steps=a,
             fun=np.concatenate([[value], f]),
         )
-
-
-def _ruled(method: Method, search: LineSearch, settings: dict[str, Any]) -> Ruled:
-    """What a descent follows. Raises TypeError or ValueError."""
-    made, first = direction_of(method, settings, search.kind)
-    return made, search, {**search.rule(), "first_try": first}, "trust_region" in made.flags
-
-
-@functools.lru_cache(maxsize=64)
-def _usual(kind: type[Method], search: str) -> Ruled:
-    """The same of a method as it is and a search by its name."""
-    method, how, rule, trusts = _ruled(kind(), LineSearch.of(search), {})
-    return method, how, {name: value for name, value in rule.items() if value != line_descent.USUAL[name]}, trusts
-
-
-def _check_box(method: Method, doubts: Doubts) -> None:
-    """Raises ValueError where the method takes no bounds, which there are."""
-    if method.name not in takes_bounds():
-        does = "holds no parameter" if doubts.bounded_by == "fixed" else "takes none"
-        text = f"{doubts.bounded_by}: {method.name} with a line search {does}; give method={' or '.join(map(repr, takes_bounds()))}"
-        raise ValueError(text + (", or omit line_search" if method.kind == "update" else ""))
