@@ -342,11 +342,12 @@ def test_standard_output_is_not_flushed_by_what_stood_before_it() -> None:
     assert (to.getvalue(), to.flushed) == ("a\nb\nc\n", 0)
 
 
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]], ids=["", "quiet"])
 @pytest.mark.parametrize("command", ["compare", "explain"])
-def test_a_function_that_closes_standard_output(command: str, tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_function_that_closes_standard_output(command: str, quiet: list[str], tmp_path: Path, monkeypatch: Any) -> None:
     """What is asked for in a file is written all the same, and there is no traceback."""
     (tmp_path / "costs.py").write_text("import sys\n\ndef f(x):\n    sys.stdout.close()\n    return float(x @ x)\n")
     target = [f"{tmp_path / 'costs.py'}:f"] if command == "explain" else ["--objective", f"{tmp_path / 'costs.py'}:f", "--method", "lbfgs"]
     monkeypatch.setattr("sys.stdout", io.StringIO())
-    assert main([command, *target, "--x0", "1,2", "--no-plot", "--json", str(tmp_path / "out.json")]) == 0
+    assert main([command, *target, "--x0", "1,2", "--no-plot", "--json", str(tmp_path / "out.json"), *quiet]) == 0
     assert json.loads((tmp_path / "out.json").read_text())

@@ -10,7 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from mflow.base.result import place_of, words_of
 from mflow.cli import compare, doctor, explain, methods, simulate, spectrum, stability
@@ -199,6 +199,11 @@ def _files(module: Any, arguments: argparse.Namespace) -> tuple[dict[str, str | 
     return written, read
 
 
+def _shown(to: TextIO | None) -> Any:
+    """A place for text that the user's function may close; None where there is no such place."""
+    return None if to is None else Shown(to)
+
+
 def _run(module: Any, arguments: argparse.Namespace) -> int:
     tables = [option for option in ("json", "csv") if option in arguments]
     for option in tables:
@@ -215,10 +220,10 @@ def _run(module: Any, arguments: argparse.Namespace) -> int:
         module.check_arguments(arguments)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    out: Any = None if sys.stdout is None else Shown(sys.stdout)
+    out = _shown(sys.stdout)
     arguments.write_json = functools.partial(write_json, name=arguments.json, to=out)
     arguments.write_csv = functools.partial(write_csv, name=getattr(arguments, "csv", None), to=out)
-    text = io.StringIO() if arguments.quiet else sys.stderr if "-" in written.values() else out
+    text = _shown(io.StringIO()) if arguments.quiet else _shown(sys.stderr) if "-" in written.values() else out
     with contextlib.redirect_stdout(text):
         code: int = module.command(arguments)
     return code
