@@ -17,7 +17,8 @@ from support.small_cases import for_all
 
 
 def test_update_agrees_with_its_oracle(update_method: Any) -> None:
-    """On every level, to 8 roundings; where the formula itself is worse (RAdam's takes thousands from thousands), to half of what it loses in doubles."""
+    """On every level, to 8 roundings; where the formula itself is worse (RAdam's takes thousands from thousands), to half of what it
+    loses in doubles."""
     c0, grads = start_of(61), gradients(61, 25)
     for parameters in variants(update_method):
         for scale in (1.0, -0.5):

@@ -68,7 +68,8 @@ def test_bias_correction_after_a_million_steps(level: str) -> None:
 
 @pytest.mark.parametrize("rate", [0.004, 1.0, 0.0, math.inf, 0.37])
 def test_nadam_schedule(rate: float) -> None:
-    """On every level: mu_t = b1 (1 - 0.96^(t rate)/2) and the products of mu, by mpmath: c = -(1 - mu_t)/(1 - P) - (1 - b1) mu_(t+1)/(1 - P mu_(t+1))."""
+    """On every level: mu_t = b1 (1 - 0.96^(t rate)/2) and the products of mu, by mpmath:
+    c = -(1 - mu_t)/(1 - P) - (1 - b1) mu_(t+1)/(1 - P mu_(t+1))."""
     rows, b1 = [row_at("nadam", level) for level in LEVELS], 0.9995
     row = rows[0]
     parameters = defaults(row, lr=1.0, eps=0.0, momentum_decay=rate) | {"betas[0]": b1, "betas[1]": 0.0}
