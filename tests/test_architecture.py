@@ -65,20 +65,20 @@ CORE_FLOORS = (
 )
 
 
-def imported_names(tree, package):
-    """(module, name) of every import of `package` in a syntax tree, those inside functions and by import_module included."""
+def imported_names(tree, *packages):
+    """(module, name) of every import of these packages in a syntax tree, those inside functions and by import_module included."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == package:
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in packages:
             for alias in node.names:
                 yield node.module, alias.name
         elif isinstance(node, ast.Import):
             for alias in node.names:
-                if alias.name.split(".")[0] == package:
+                if alias.name.split(".")[0] in packages:
                     yield alias.name, ""
         elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in ("import_module", "__import__"):
             given = node.args[0]
             text = given.value if isinstance(given, ast.Constant) else given.values[0].value if isinstance(given, ast.JoinedStr) else ""
-            if str(text).split(".")[0] == package:
+            if str(text).split(".")[0] in packages:
                 yield str(text), ""
 
 
@@ -91,8 +91,7 @@ def place(module, name=""):
 @functools.cache
 def imports_of(path):
     """(module, name) of every import of mflow or mflow_core in a file."""
-    tree = ast.parse(path.read_text())
-    return [found for package in ("mflow", "mflow_core") for found in imported_names(tree, package)]
+    return list(imported_names(ast.parse(path.read_text()), "mflow", "mflow_core"))
 
 
 def python_imports():

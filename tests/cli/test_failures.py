@@ -173,13 +173,6 @@ def test_json_does_not_follow_a_link(tmp_path: Path, capsys: Any, monkeypatch: A
     assert link.is_symlink()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
-def test_json_goes_into_a_pipe() -> None:
-    for name in ("/dev/stdout", "/dev/fd/1"):
-        command = [sys.executable, "-m", "mflow", "methods", "rk4", "--quiet", "--json", name]
-        assert json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)["name"] == "rk4"
-
-
 def test_a_folder_that_cannot_be_written_to_is_told_before_the_work(capsys: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
     for option, name in (("--json", "a.json"), ("--out", "a.png")):
@@ -265,37 +258,72 @@ def test_a_version_that_nobody_can_write(capsys: Any, monkeypatch: pytest.Monkey
 
 
 SMALL = ["methods", "rk4"]  # less than the buffer of standard output, so that it is written at the end
+AS_JSON = ["methods", "--json", "-", "--quiet"]
+GONE, FULL, READ = "gone", "/dev/full", "read"  # where standard output goes: into a pipe without a reader, to a device, into a pipe
+RUNS = [
+    *((words, GONE) for words in (SMALL, ["--help"], AS_JSON)),
+    *((words, FULL) for words in (SMALL, ["--version"], AS_JSON) if os.path.exists(FULL)),
+    *(([*SMALL, "--quiet", "--json", name], READ) for name in ("/dev/stdout", "/dev/fd/1")),
+]
+EACH_IN_A_CHILD = """
+import json, os, sys, tempfile
+import mflow.cli.commands
+from mflow.__main__ import main
+ended = []
+for words, place in json.loads(sys.argv[1]):
+    reader, out = os.pipe() if place != "/dev/full" else (os.open(os.devnull, os.O_RDONLY), os.open(place, os.O_WRONLY))
+    if place == "gone":
+        os.close(reader)
+    with tempfile.TemporaryFile() as said:
+        child = os.fork()
+        if child == 0:
+            os.dup2(out, 1)
+            os.dup2(said.fileno(), 2)
+            sys.argv = ["mflow", *words]
+            sys.exit(main())
+        os.close(out)
+        read = open(reader).read() if place != "gone" else ""
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        said.seek(0)
+        ended.append([code, said.read().decode(), read])
+print(json.dumps(ended))
+"""
 
 
-def command(words: list[str], stdout: Any, path: Path) -> tuple[int, str]:
-    """(exit code, standard error) of a process of its own, whose standard output keeps a buffer."""
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[int, str, str]]:
+    """(exit code, standard error, what was read of standard output) of RUNS, each in a process that runs to its end and whose standard
+    output keeps a buffer. They are forked from one that has imported the command, which takes more than all that they do."""
+    if os.name == "nt":
+        pytest.skip("pipes break otherwise there")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    run = subprocess.run(
-        [sys.executable, "-m", "mflow", *words], stdout=stdout, stderr=subprocess.PIPE, text=True, cwd=path, env=environment, check=False
-    )
-    return run.returncode, run.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", EACH_IN_A_CHILD, json.dumps(RUNS)], stdout=subprocess.PIPE, text=True, check=True, timeout=120,
+        cwd=tmp_path_factory.mktemp("runs"), env=environment,
+    )  # fmt: skip
+    ended = [tuple(run) for run in json.loads(done.stdout)]
+    assert len(ended) == len(RUNS)
+    return ended
 
 
-@pytest.mark.skipif(os.name == "nt", reason="pipes break otherwise there")
-@pytest.mark.parametrize("words", [SMALL, ["--help"], ["methods", "--json", "-", "--quiet"]], ids=" ".join)
-def test_a_reader_that_is_gone_is_no_error(words: list[str], tmp_path: Path) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    try:
-        assert command(words, writer, tmp_path) == (0, "")
-    finally:
-        os.close(writer)
+@pytest.mark.parametrize("words", [words for words, place in RUNS if place == GONE], ids=" ".join)
+def test_a_reader_that_is_gone_is_no_error(words: list[str], runs: Any) -> None:
+    assert runs[RUNS.index((words, GONE))] == (0, "", "")
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
-@pytest.mark.parametrize("words", [SMALL, ["--version"], ["methods", "--json", "-", "--quiet"]], ids=" ".join)
-def test_output_that_cannot_be_written_is_said(words: list[str], tmp_path: Path) -> None:
-    with open("/dev/full", "w", encoding="utf-8") as full:
-        code, said = command(words, full, tmp_path)
+@pytest.mark.skipif(not os.path.exists(FULL), reason="needs a device that is always full")
+@pytest.mark.parametrize("words", [SMALL, ["--version"], AS_JSON], ids=" ".join)
+def test_output_that_cannot_be_written_is_said(words: list[str], runs: Any) -> None:
+    code, said, _ = runs[RUNS.index((words, FULL))]
     assert code == 2
     assert said.startswith("mflow: error: ")
     assert said.endswith("No space left on device\n")
     assert said.count("\n") == 1
+
+
+def test_json_goes_into_a_pipe(runs: Any) -> None:
+    into = [run for run, (_, place) in zip(runs, RUNS, strict=True) if place == READ]
+    assert [(code, said, json.loads(text)["name"]) for code, said, text in into] == [(0, "", "rk4")] * 2
 
 
 def test_json_without_a_standard_output_is_refused(monkeypatch: Any, capsys: Any) -> None:

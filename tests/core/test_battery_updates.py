@@ -16,23 +16,26 @@ from support.small_cases import for_all
 # ---- updates ---------------------------------------------------------------------------------------------------------
 
 
-def test_update_agrees_with_its_oracle(update_record: Any) -> None:
-    """To 8 roundings; where the formula itself is worse (RAdam's takes thousands from thousands), to half of what it loses in doubles."""
+def test_update_agrees_with_its_oracle(update_method: Any) -> None:
+    """On every level, to 8 roundings; where the formula itself is worse (RAdam's takes thousands from thousands), to half of what it
+    loses in doubles."""
     c0, grads = start_of(61), gradients(61, 25)
-    for parameters in variants(update_record):
+    for parameters in variants(update_method):
         for scale in (1.0, -0.5):
-            walk = Walk(update_record, parameters, c0)
-            oracle, rounded = (Follow(update_record.name, parameters, c0, number) for number in (np.longdouble, np.float64))
+            walks = [Walk(same_at(update_method, level), parameters, c0) for level in LEVELS]
+            oracle, rounded = (Follow(update_method.name, parameters, c0, number) for number in (np.longdouble, np.float64))
             moved, allowed = np.zeros(c0.shape, np.longdouble), 8 * EPS
             for k, g in enumerate(grads):
-                before = walk.vectors[0].copy()
+                before = walks[0].vectors[0].copy()
                 want = oracle.step(before, g, scale)
                 loss = np.abs(rounded.step(before, g, scale) - want)
-                walk.step(g, scale)
+                for walk in walks:
+                    walk.step(g, scale)
                 moved = moved + np.abs(want - before)
                 size = np.abs(before) + moved
                 allowed = max(allowed, 0.5 * np.max(loss / size))
-                assert np.all(np.abs(walk.vectors[0] - want) <= allowed * size), (parameters, scale, k)
+                for walk, level in zip(walks, LEVELS, strict=True):
+                    assert np.all(np.abs(walk.vectors[0] - want) <= allowed * size), (parameters, scale, k, level)
 
 
 def test_update_writes_the_vectors_of_its_record_and_no_others(update_record: Any) -> None:

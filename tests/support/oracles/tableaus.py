@@ -113,27 +113,43 @@ def density(tree: Tree) -> int:
 Matrix = list[list[Fraction]]
 
 
-def weights(tree: Tree, A: Matrix, B: Matrix | None = None) -> list[Fraction]:
-    """For each stage, the product over the branches of sum_j A_ij weight_j; with B, of Rosenbrock methods, B_ij for a single branch."""
-    out = [Fraction(1)] * len(A)
-    for branch in tree:
-        inner = weights(branch, A, B)
-        lines = A if B is None or len(tree) > 1 else B
-        sums = [sum((a * w for a, w in zip(line, inner, strict=True) if a and w), Fraction(0)) for line in lines]
-        out = [value * total if total else total for value, total in zip(out, sums, strict=True)]
-    return out
+class Conditions:
+    """The order conditions of a tableau, computed exactly; B is that of Rosenbrock methods.
 
+    A tree is made of smaller ones: the weights of each, and the sums that a branch takes of them, are worked out once.
+    """
 
-def magnitude(tree: Tree, A: Matrix, b: list[Fraction], B: Matrix | None = None) -> float:
-    """The size of what is added up in an order condition: its rounding, in stored coefficients, is in proportion."""
-    sizes, single = ([[abs(a) for a in line] for line in M] if M is not None else None for M in (A, B))
-    assert sizes is not None
-    return float(sum((abs(x) * w for x, w in zip(b, weights(tree, sizes, single), strict=True)), Fraction(0)))
+    def __init__(self, A: Matrix, b: list[Fraction], B: Matrix | None = None) -> None:
+        self.A, self.b, self.B = A, b, B
+        self.sums: dict[tuple[Tree, bool], list[Fraction]] = {}
 
+    def _sums(self, branch: Tree, single: bool) -> list[Fraction]:
+        if (branch, single) not in self.sums:
+            inner, lines = self.weights(branch), self.B if single and self.B is not None else self.A
+            self.sums[branch, single] = [sum((a * w for a, w in zip(line, inner, strict=True) if a and w), Fraction(0)) for line in lines]
+        return self.sums[branch, single]
 
-def residual(tree: Tree, A: Matrix, b: list[Fraction], B: Matrix | None = None) -> float:
-    """How far the order condition of this tree is from being met, computed exactly."""
-    return abs(float(sum((x * w for x, w in zip(b, weights(tree, A, B), strict=True)), Fraction(0)) - Fraction(1, density(tree))))
+    def weights(self, tree: Tree) -> list[Fraction]:
+        """For each stage, the product over the branches of sum_j A_ij weight_j; with B, B_ij for a single branch."""
+        out = [Fraction(1)] * len(self.A)
+        for branch in tree:
+            sums = self._sums(branch, len(tree) == 1)
+            out = [value * total if total else total for value, total in zip(out, sums, strict=True)]
+        return out
+
+    def side(self, tree: Tree) -> Fraction:
+        """sum_i b_i weight_i."""
+        return sum((x * w for x, w in zip(self.b, self.weights(tree), strict=True)), Fraction(0))
+
+    def residual(self, tree: Tree) -> float:
+        """How far the order condition of this tree is from being met."""
+        return abs(float(self.side(tree) - Fraction(1, density(tree))))
+
+    def sizes(self) -> "Conditions":
+        """Those of the sizes of the coefficients: the rounding of a condition, in stored coefficients, is in proportion to their side."""
+        A, B = ([[abs(a) for a in line] for line in M] if M is not None else None for M in (self.A, self.B))
+        assert A is not None
+        return Conditions(A, [abs(x) for x in self.b], B)
 
 
 def chebyshev(s: int) -> tuple[list[list[Fraction]], list[Fraction], list[Fraction]]:
