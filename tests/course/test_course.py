@@ -336,3 +336,11 @@ def test_a_cycle_some_tolerances_around_the_state_of_rest_is_none() -> None:
 
     r = mflow.solve_ivp(fun, (0, 2091.0), [0.02432, 0.0], "dopri5", rtol=6.8126e-4, atol=6.8126e-4, until="steady", max_steps=60)
     assert r.reason == "max_steps"
+
+
+@pytest.mark.filterwarnings("ignore::mflow.StiffnessWarning")
+def test_a_gap_that_is_nearly_a_state_of_rest_is_none() -> None:
+    """y0 passes 0 at 1.1e-8, and goes on to 10. A second component, whose error was larger, hid that Newton's steps were halved."""
+    fun = lambda t, y: [1.1e-8 + y[0] ** 2 - 0.1 * y[0] ** 3, -3.0 * (y[1] - y[0])]  # noqa: E731
+    how: dict[str, Any] = {"rtol": 0.007450949885449451, "atol": 0.007450949885449451, "max_steps": 200}
+    assert mflow.solve_ivp(fun, (0, 1.496478e5), [-1.0, 0.0], "dop853", until="steady", **how).reason == "max_steps"

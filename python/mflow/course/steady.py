@@ -156,14 +156,22 @@ class Rest:
 
     def _distance(self, beyond: Array, size: Array, J: Array, first: float, rounding: float) -> float:
         """How far the state of rest is, of Newton's steps there that shrink evenly, the first of which leads to a state beyond, where the
-        Jacobian is J; infinite where a second one does not show that they do: they are halved on the way to a double root of f, and go
-        back and forth where it has none."""
-        if not np.all(np.isfinite(J)):
-            return math.inf
-        second = _rms(interruptible(20.0 * float(len(J)) ** 3, np.linalg.lstsq, J, self._slope(self.run.t, beyond) / size, LOW)[0])
-        if second <= rounding:
-            return first
-        return first / (1.0 - second / first) if second <= SHRINK * first else math.inf
+        Jacobian is J; infinite where the next two do not show that they do: they are halved on the way to a double root of f, which the
+        second may not show beside what is fast, and go back and forth where it has none."""
+        last, away, shrinks = first, first, 0.0
+        for k in (1, 2):
+            if not np.all(np.isfinite(J)):
+                return math.inf
+            step = interruptible(20.0 * float(len(J)) ** 3, np.linalg.lstsq, J, -self._slope(self.run.t, beyond) / size, LOW)[0]
+            if (length := _rms(step)) <= rounding:
+                break
+            if not length <= SHRINK * last:
+                return math.inf
+            away, shrinks, last = away + length, length / last, length
+            if k == 1:
+                beyond = beyond + step * size
+                J = jacobian_at(self.run, beyond) * size / size[:, None]
+        return away + last * shrinks / (1.0 - shrinks)
 
     def _held_beside(self, J: Array, step: Array, h: float) -> bool:
         """Whether explicit steps of h alone keep the run so far from rest: the solution would be there a step later."""
