@@ -72,6 +72,11 @@ def _factored(B: Any) -> Solver | None:
 
 def is_definite(parts: list[tuple[float, Any]]) -> bool:
     """Whether the sum of weight A is positive definite."""
+    return _factored(_combined(parts)) is not None
+
+
+def _has_factor(parts: list[tuple[float, Any]]) -> bool:
+    """The same to rounding, without an inverse."""
     B = _combined(parts)
     if hasattr(B, "tocsc"):
         return _factored(B) is not None
@@ -91,16 +96,16 @@ def falls_below(M: Any, K: Any, level: float) -> Array | None:
     others = 0.0 if K.ndim == 1 else np.asarray(abs(K).sum(axis=1)).ravel() - np.abs(diagonal)
     if np.all(diagonal - (level * M if M.ndim == 1 else 0.0) >= others):
         return None  # a mass adds to it, or is looked at alone
-    if is_definite([(1.0, K), (-level, M)]):
+    if _has_factor([(1.0, K), (-level, M)]):
         return None
     above, below = level, 4.0 * level
-    while not is_definite([(1.0, K), (-below, M)]):
+    while not _has_factor([(1.0, K), (-below, M)]):
         above, below = below, 4.0 * below
         if not below > -math.inf:
             return None
     while below < NEAR * above:
         middle = -math.sqrt(above * below)
-        above, below = (above, middle) if is_definite([(1.0, K), (-middle, M)]) else (middle, below)
+        above, below = (above, middle) if _has_factor([(1.0, K), (-middle, M)]) else (middle, below)
     solve = _factored(_combined([(1.0, K), (-below, M)]))
     if solve is None:
         return None
