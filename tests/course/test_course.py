@@ -291,3 +291,56 @@ def test_a_pendulum_that_swings_out_comes_to_rest_as_near_as_the_errors_of_steps
     assert "the errors of explicit steps keep the run there" in r.message
     on = mflow.solve_ivp(pendulum, (0, 10.0 / damping), r.y[:, -1], **how).y[:, -50:]
     assert np.min(np.hypot(*on)) / 1e-8 / math.sqrt(2.0) > 0.2 * away
+
+
+def _loses_it(t: float, y: Any) -> list[float]:
+    """0 attracts until t = 50, and is always a state of rest."""
+    m = -1.0 + 0.02 * t - y @ y
+    return [m * y[0] - 3.0 * y[1], 3.0 * y[0] + m * y[1]]
+
+
+def _in_time(t: float, y: Any) -> list[float]:
+    """A force that moves the state of rest by 3e-4, with which the swing is in time: it ends 7e-2 wide."""
+    return [y[1], -4e-3 * y[1] - (y[0] - 3e-4 * math.sin(t))]
+
+
+@pytest.mark.parametrize("method", ["dopri5", "tsit5", "dop853", "bs32", "esdirk43"])
+@pytest.mark.parametrize(
+    ("fun", "y0", "end", "tol"),
+    [(_loses_it, [0.5, 0.0], 150.0, 1e-3), (_in_time, [0.0, 0.0], 400.0, 7e-4)],
+)
+def test_what_is_at_rest_for_now_goes_on(fun: Any, y0: list[float], end: float, tol: float, method: str) -> None:
+    """They ended as "steady" at the start, and swing .7 or .07 wide later."""
+    r = mflow.solve_ivp(fun, (0, end), y0, method, rtol=tol, atol=tol, until="steady")
+    assert r.reason == "finished"
+
+
+@pytest.mark.parametrize("method", ["dopri5", "radau5"])
+def test_what_swings_is_at_rest_when_no_part_of_it_goes_far(method: str) -> None:
+    """Where the pendulum turns its speed is 0, which is up to 30 times as far off a quarter of a period later."""
+    r = mflow.solve_ivp(
+        lambda t, y: [y[1], -1.0 * y[1] - 900.0 * math.sin(y[0])], (0, 60), [1.0, 0.0], method, rtol=1e-4, atol=1e-4, until="steady"
+    )  # fmt: skip
+    assert r.reason == "steady"
+    size = 100.0 if "the errors of explicit steps" in r.message else 3.0
+    assert math.sqrt(0.5 * (900.0 * r.y[0, -1] ** 2 + r.y[1, -1] ** 2)) <= 1.1 * size * 1e-4
+
+
+def test_a_cycle_some_tolerances_around_the_state_of_rest_is_none() -> None:
+    """Its radius is 2.64 cm; what is within 1.32 cm comes to rest. It ended as "steady" after a step, 36 tolerances from 0."""
+
+    def fun(t: float, y: Any) -> list[float]:
+        q = float(y @ y) / 0.0132**2
+        grow = -1.293e-3 * (1.0 - q) * (1.0 - q / 4.0)
+        return [grow * y[0] - 1.4347 * y[1], 1.4347 * y[0] + grow * y[1]]
+
+    r = mflow.solve_ivp(fun, (0, 2091.0), [0.02432, 0.0], "dopri5", rtol=6.8126e-4, atol=6.8126e-4, until="steady", max_steps=60)
+    assert r.reason == "max_steps"
+
+
+@pytest.mark.filterwarnings("ignore::mflow.StiffnessWarning")
+def test_a_gap_that_is_nearly_a_state_of_rest_is_none() -> None:
+    """y0 passes 0 at 1.1e-8, and goes on to 10. A second component, whose error was larger, hid that Newton's steps were halved."""
+    fun = lambda t, y: [1.1e-8 + y[0] ** 2 - 0.1 * y[0] ** 3, -3.0 * (y[1] - y[0])]  # noqa: E731
+    how: dict[str, Any] = {"rtol": 0.007450949885449451, "atol": 0.007450949885449451, "max_steps": 200}
+    assert mflow.solve_ivp(fun, (0, 1.496478e5), [-1.0, 0.0], "dop853", until="steady", **how).reason == "max_steps"

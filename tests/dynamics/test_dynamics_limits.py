@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.integrate
+import scipy.linalg
 import scipy.sparse
 
 import mflow
+from mflow.spectra.definite import falls_below
 from support.motion import settings
 from support.small_cases import for_all
 
@@ -181,6 +183,37 @@ def test_newmark_past_the_step_with_which_it_overtakes_what_buckles(K: Any) -> N
         warnings.simplefilter("error")
         s = mflow.solve_dynamics(**call, t_span=(0, 5), dt=0.01)
     assert s.x[0, -1] == pytest.approx(math.exp(15.0), rel=1e-2)
+
+
+def test_newmark_past_the_step_with_which_it_overtakes_what_buckles_among_many() -> None:
+    """A chain on a bed that pushes: the least eigenvalue is 2000 (1 - cos(pi/(n + 1))) - 9; beyond 400 masses nothing was said."""
+    n = 401
+    chain = 1e3 * (2.0 * np.eye(n) - np.eye(n, k=1) - np.eye(n, k=-1))
+    call: dict[str, Any] = {"x0": np.ones(n), "method": "newmark", "mass": np.full(n, 2.0), "t_span": (0, 3)}
+    rate = math.sqrt((9.0 - 2e3 * (1.0 - math.cos(math.pi / (n + 1)))) / 2.0)
+    with pytest.warns(
+        RuntimeWarning, match=rf"stability limit {1.4208 / rate:.4g} of newmark for what grows by itself at the rate {rate:.4g}"
+    ):
+        mflow.solve_dynamics(**call, stiffness=scipy.sparse.csr_array(chain - 9.0 * np.eye(n)), dt=1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mflow.solve_dynamics(**call, stiffness=scipy.sparse.csr_array(chain - 9.0 * np.eye(n)), dt=0.1)
+        mflow.solve_dynamics(
+            **call, stiffness=scipy.sparse.csr_array(chain @ chain - 1e-3 * np.eye(n)), dt=1.0
+        )  # soft, not dominated by its diagonal
+
+
+def test_the_least_eigenvalue_below_a_level() -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        B, M = rng.normal(size=(9, 9)), rng.uniform(0.5, 2.0, 9)
+        K = B + B.T
+        values, vectors = scipy.linalg.eigh(K, np.diag(M))
+        for kind in (np.array, scipy.sparse.csr_array):
+            u = falls_below(M, kind(K), 0.9 * values[0])
+            assert u is not None
+            assert abs(u @ (M * vectors[:, 0])) / math.sqrt(u @ (M * u)) == pytest.approx(1.0, abs=1e-6)
+            assert falls_below(M, kind(K), 1.1 * values[0]) is None
 
 
 @pytest.mark.parametrize("K", [[1.0, 0.0], [[1.0, -1.0], [-1.0, 1.0]]])

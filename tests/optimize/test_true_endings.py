@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 import warnings
 from typing import Any
 
@@ -495,14 +496,16 @@ def test_a_kink_that_leads_down_without_end(cost: Any) -> None:
 @pytest.mark.parametrize("maxiter", [300, 5000])
 @pytest.mark.parametrize("method", ["sgd", "momentum", "euler"])
 def test_steps_past_a_limit_diverge_whoever_looks(method: str, maxiter: int) -> None:
-    """Without a path the cost was asked for at the end alone, and its overflow there was "non_finite"."""
+    """Without a path the cost was asked for at the end alone: "non_finite", and iterations until x overflows, 322 for 162."""
     how: dict[str, Any] = {"jac": lambda x: 2 * (x - 1), "method": method, "maxiter": maxiter}
     ways: list[dict[str, Any]] = [{"lr": 5.0}, {"lr": 5.0, "path": True}, {"lr": 5.0, "callback": lambda r: None}, {"lr": lambda k: 5.0}]
     with np.errstate(over="ignore"):
         runs = [mflow.minimize(lambda x: (x[0] - 1) ** 2, [0.0], **how, **way) for way in ways]
     assert [r.reason for r in runs] == ["diverged"] * len(ways)
     assert all("limit" in r.message for r in runs) or method == "euler"
-    assert np.log(np.abs(runs[0].x[0] - 1)) / runs[0].nit == pytest.approx(np.log(np.abs(runs[1].x[0] - 1)) / runs[1].nit, rel=0.02)
+    if method != "momentum":  # x - 1 grows by |1 - 5 * 2| in each, until its square is no number
+        assert runs[0].nit == math.ceil(math.log(sys.float_info.max) / 2 / math.log(9.0))
+    assert len({(r.nit, float(r.x[0])) for r in runs}) == 1
 
 
 def test_a_cost_that_has_no_value_where_small_gradients_led_is_not_finite() -> None:

@@ -153,6 +153,16 @@ def test_eigenvalues_of_the_structure_tell_the_limit_beside_gyroscopes() -> None
     assert limit == pytest.approx(float(np.min(-2.0 * z.real / np.abs(z) ** 2)), rel=1e-8)
 
 
+@pytest.mark.parametrize("name", ["forward_euler_system", "constant_acceleration"])
+def test_a_mode_without_damping_has_no_stable_step_in_any_coordinates(name: str) -> None:
+    """In others than its own its damping is the difference of a M and b K, 1e-16 of which gave limits of 1e-18 to 1e-15."""
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        Q = np.linalg.qr(rng.normal(size=(2, 2)))[0]
+        K, C = (Q @ np.diag(d) @ Q.T for d in (10.0 ** rng.uniform(-2, 3, 2), [10.0 ** rng.uniform(-2, 1), 0.0]))
+        assert mflow.max_stable_dt(name, stiffness=0.5 * (K + K.T), damping=0.5 * (C + C.T)) == 0.0
+
+
 GROWING = {
     "damping of both signs": ([[-0.1, 0.01], [0.01, -0.1]], np.diag([40.0, 1.0]), (0.0, 0.5)),
     "gyroscopic": ([[0.0, 1.0], [-1.0, 0.0]], -15.0 * np.eye(2), (0.25, 0.5)),

@@ -7,11 +7,15 @@ at the state y and all lengths in units of atol + rtol |y|, root mean square:
                        a second step from there, with the Jacobian there, is 2/5 as long at most, as d and those that follow add up.
                        Explicit steps at their stability limit come to stand beside it, as the error that holds them back stays as large as
                        a tolerance: there d may be 2 long, if of it the solution leaves 1/4, exp(h J) d, a step later. An oscillation with
-                       little damping stays farther out, where it loses in a step what the error of one may be: d may be 100 long there
+                       little damping stays farther out, where it loses in a step what the error of one may be: d may be 100 long there,
+                       if f is linear up to a part of what the damping takes: a cycle around the state of rest is none
+    that it stays near exp(t J) d is at most 3 times as long, or 100: what turns, or is far from normal, may first go out
     what J cannot say  the part of f along directions in which J is 0 (conserved sums) is rounding, or moves y by less than a tolerance
                        until t_end: a state that creeps is not at rest
     that it is drawn   every eigenvalue of J that can be told from 0 has a real part below 0, and the others are no chain
-    that it stays so   the same holds of f(t', y) - f(t, y), at times t' up to t_end; a run with breaks or doses ahead is not asked
+    that it stays so   f(t', y) - f(t, y), at times t' up to t_end, moves the state of rest by a tolerance at most, and what swings by 2,
+                       were it in time with it; the eigenvalues of J at t' have real parts below 0; a run with breaks or doses ahead is
+                       not asked
 
 Rates below 1e-8 of the fastest count as 0. The test is made at some steps, whose numbers alone decide which, where the next step would move
 y by 10 of the tolerances at most: every step at first, fewer and fewer later, and of many components. It does not change the run.
@@ -38,6 +42,9 @@ LONG, LITTLE = 1.5, 0.4  # of such oscillations: h |J|, and the share that they 
 SHRINK = 0.4  # of Newton's first step: a second one that stays there; 0.5 beside a double root
 HELD = " (steps at their stability limit keep the run there; the solution comes nearer than 1/4 within one of them)"
 FED = " (the errors of explicit steps keep the run there: in each the solution comes nearer by 1.3 at most)"
+STRAIGHT = 0.25  # of what the damping takes: the part of f that is not linear in such oscillations
+SWELLS, DRIVEN = 3.0, 2.0  # times: how much farther out it may go on the way; tolerances: what changes of f may move that swings in time
+ENOUGH = 8.0  # of the longest time constant
 NEAR = 10.0  # of the tolerances: what the next step may move y by where the test is worth it
 LOW = 1e-8  # of the largest: a singular value, or an eigenvalue, that counts as 0
 NOISE = 1e-9  # of the terms that f is a sum of: rounding, and the error of J
@@ -106,7 +113,7 @@ class Rest:
         values = interruptible(10.0 * cubed, np.linalg.eigvals, J) * math.copysign(1.0, self.t1 - self.run.t)
         scale = float(np.max(np.abs(values), initial=0.0))
         told = values[np.abs(values) > LOW * scale]
-        if told.size != np.count_nonzero(seen) or np.any(told.real >= -LOW * scale):
+        if not _attracts(values, int(np.count_nonzero(seen))):
             return ""
         beyond = solved(self._slope(self.run.t, y + step * size) / size)
         if beyond is None or not _rms(beyond) <= max(0.5 * _rms(step), 0.1):
@@ -115,29 +122,56 @@ class Rest:
         there = jacobian_at(self.run, y + step * size) * size / size[:, None]
         away = self._distance(y + step * size, size, there, _rms(step), min(0.1, ROUNDING * terms / least))
         held = "" if away <= 1.0 else HELD if away <= BESIDE and self._held_beside(J, step, h) else FED
-        if held == FED and not (away <= self.farthest and self._is_fed(values, there, step, h)):
+        if held == FED and not (away <= self.farthest and self._is_fed(values, there, slope, step, h)):
             return ""
         slowest = float(np.min(-told.real, initial=math.inf))
         near = [1.0 / rate for rate in (slowest, scale) if 0.0 < rate < math.inf and 1.0 / rate < left]
-        for after in [*near, *(share * left for share in LATER)]:
-            later = self._slope(self.run.t + math.copysign(after, self.t1 - self.run.t), y) / size
-            moved = solved(later - slope)
-            if moved is None or not _rms(moved) <= 1.0:
-                return ""
+        changes = self._changes(y, size, [*near, *(share * left for share in LATER)], told.size)
+        if changes is None or any((moved := solved(one)) is None or not _rms(moved) <= 1.0 for one in changes):
+            return ""
+        most, swung = _swell(J * math.copysign(1.0, self.t1 - self.run.t), np.column_stack([step, *changes]), slowest)
+        if not (most <= (self.farthest if held == FED else SWELLS * max(1.0, away)) and swung <= DRIVEN):
+            return ""
         rates = f"the slowest rate there is {slowest:.3g}" if told.size else "nothing moves there"
         where = f"{away:.2g} of the tolerances away{held}"
         return f"the state of rest is {where}, it attracts ({rates}), and f stays the same until t_end"
 
+    def _changes(self, y: Array, size: Array, times: list[float], told: int) -> list[Array] | None:
+        """How much f differs so much later, in units of size; None where the state of rest does not attract there by as many eigenvalues
+        as now. Where f is the same to the last bit beside it too, J is."""
+        run, sign, out = self.run, math.copysign(1.0, self.t1 - self.run.t), []
+        beside = y + 0.5 * size
+        now = self._slope(run.t, y), self._slope(run.t, beside)
+        for after in times:
+            t = run.t + sign * after
+            later = self._slope(t, y), self._slope(t, beside)
+            out.append((later[0] - now[0]) / size)
+            if not np.array_equal(later[1], now[1]):
+                J = jacobian_at(run, y, t) * size / size[:, None]
+                if not np.all(np.isfinite(J)):
+                    return None
+                if not _attracts(sign * interruptible(10.0 * float(len(J)) ** 3, np.linalg.eigvals, J), told):
+                    return None
+        return out
+
     def _distance(self, beyond: Array, size: Array, J: Array, first: float, rounding: float) -> float:
         """How far the state of rest is, of Newton's steps there that shrink evenly, the first of which leads to a state beyond, where the
-        Jacobian is J; infinite where a second one does not show that they do: they are halved on the way to a double root of f, and go
-        back and forth where it has none."""
-        if not np.all(np.isfinite(J)):
-            return math.inf
-        second = _rms(interruptible(20.0 * float(len(J)) ** 3, np.linalg.lstsq, J, self._slope(self.run.t, beyond) / size, LOW)[0])
-        if second <= rounding:
-            return first
-        return first / (1.0 - second / first) if second <= SHRINK * first else math.inf
+        Jacobian is J; infinite where the next two do not show that they do: they are halved on the way to a double root of f, which the
+        second may not show beside what is fast, and go back and forth where it has none."""
+        last, away, shrinks = first, first, 0.0
+        for k in (1, 2):
+            if not np.all(np.isfinite(J)):
+                return math.inf
+            step = interruptible(20.0 * float(len(J)) ** 3, np.linalg.lstsq, J, -self._slope(self.run.t, beyond) / size, LOW)[0]
+            if (length := _rms(step)) <= rounding:
+                break
+            if not length <= SHRINK * last:
+                return math.inf
+            away, shrinks, last = away + length, length / last, length
+            if k == 1:
+                beyond = beyond + step * size
+                J = jacobian_at(self.run, beyond) * size / size[:, None]
+        return away + last * shrinks / (1.0 - shrinks)
 
     def _held_beside(self, J: Array, step: Array, h: float) -> bool:
         """Whether explicit steps of h alone keep the run so far from rest: the solution would be there a step later."""
@@ -150,7 +184,7 @@ class Rest:
             return False
         return _rms(ahead) <= AHEAD
 
-    def _is_fed(self, here: Array, J: Array, step: Array, h: float) -> bool:
+    def _is_fed(self, here: Array, J: Array, slope: Array, step: Array, h: float) -> bool:
         """Whether the errors of steps of h keep the run so far from rest, where the Jacobian is J and here the eigenvalues are others by
         little: error control lets a step err by a tolerance, and the oscillations that it cannot follow lose little more in one."""
         if self.farthest <= BESIDE:
@@ -163,11 +197,45 @@ class Rest:
             return False
         if not (fast.any() and np.all(loss[fast] <= LITTLE) and least > 0.0 and 0.5 * least <= before <= 2.0 * least):
             return False
+        if not _rms(slope + J @ step) <= STRAIGHT * least * _rms(step):
+            return False
         try:
             parts = vectors * np.linalg.solve(vectors, step.astype(np.complex128))
         except np.linalg.LinAlgError:  # chains: no such sum
             return False
         return _rms(np.real(parts[:, ~fast].sum(axis=1))) <= 1.0 and _rms(np.real(parts[:, fast] @ loss[fast])) <= LOST
+
+
+def _attracts(values: Array, told: int) -> bool:
+    """Whether so many of these eigenvalues can be told from 0, and all of them have real parts below it."""
+    low = LOW * float(np.max(np.abs(values), initial=0.0))
+    return int(np.count_nonzero(np.abs(values) > low)) == told and not np.any(values.real[np.abs(values) > low] >= -low)
+
+
+def _swell(J: Array, columns: Array, slowest: float) -> tuple[float, float]:
+    """How long exp(t J) makes the first column on its way to 0, and the most that any other does to a state, were it always in time with
+    what turns: the integral of the length of exp(t J) of it. By squares of exp(t J), so that J may be far from normal."""
+    norm = float(np.max(np.abs(J).sum(axis=1), initial=0.0))
+    if not 0.0 < norm < math.inf or not 0.0 < slowest < math.inf:
+        return _rms(columns[:, 0]), 0.0
+    t, cubed = 0.125 / norm, float(len(J)) ** 3
+    E, term = np.eye(len(J)), np.eye(len(J))
+    for k in range(1, 8):
+        term = interruptible(2.0 * cubed, np.matmul, term, J * (t / k))
+        E = E + term
+    most, ahead = _rms(columns[:, 0]), columns
+    sums = t * _lengths(columns)
+    while t < ENOUGH / slowest:
+        ahead = E @ columns
+        most = max(most, _rms(ahead[:, 0]))
+        sums += t * _lengths(ahead)  # until 2 t
+        E, t = interruptible(2.0 * cubed, np.matmul, E, E), 2.0 * t
+    return most, float(np.max(sums[1:], initial=0.0))
+
+
+def _lengths(columns: Array) -> Array:
+    out: Array = np.sqrt(np.mean(columns * columns, axis=0))
+    return out
 
 
 def _rms(v: Array) -> float:

@@ -20,7 +20,7 @@ from mflow.base.methods import Method, choices_of
 from mflow.base.telling import tell
 from mflow.dynamics.contact import Switches
 from mflow.integrate.curvature import LEAST_STEPS
-from mflow.spectra.definite import full
+from mflow.spectra.definite import falls_below, full
 from mflow.stability import modes, structural
 from mflow.stability.criterion import criterion_of, order_on_oscillators
 
@@ -33,6 +33,7 @@ EDGE = 0.8  # of the limit, from which on the force is looked at along a run
 CHOSEN, FIRST = 3, 64  # steps that are asked for at most; those that are taken once more where few states were kept
 BETWEEN = (0.5, 0.0, 0.25, 0.75)  # parts of a step, where the force is asked for its modes
 ELSEWHERE = "steps go where the motion does not, and what is returned from there on may be far from it"
+OUTGROWN = 0.3  # of the rate in a step: slower growth is followed by implicit steps
 MATCH = 1e-6  # of a step: by how much times of states that follow each other may differ from it
 TENFOLD = 10.0  # a motion that has grown by this may have done so by what steps do to it
 FOLLOWED, PARTS = 4, (8, 16)  # steps that are compared with shorter ones, and parts of each
@@ -146,7 +147,7 @@ class StepLimit:
         """The words about steps past the limit, or ""."""
         grows = self.matrices is not None and structural.may_grow(*self.matrices)
         if criterion_of(self.method).always and not grows:
-            return ""
+            return self._outgrown(step)
         large = self.start.size > MANY_MASSES and not grows
         bound = structural.outer_bound(*self.matrices) if large and self.matrices is not None else None
         if bound is not None and bound.stable(self.method, abs(step)):
@@ -159,6 +160,23 @@ class StepLimit:
         if limit == 0.0 and seldom and steps * known.gain(self.method, abs(step)) < NOTICED:
             return ""
         return self._exceeded(step, limit, known) if known.kind(self.method) == "limit" or abs(step) > limit else ""
+
+    def _outgrown(self, step: float) -> str:
+        """The words about implicit steps past the limit of what grows by itself in a structure of many degrees of freedom, or ""."""
+        n, M, C, K = self.matrices or (0, None, None, None)
+        if n <= structural.SMALL or K is None or K.ndim == 1 or not matrices.is_symmetric(K):
+            return ""
+        M = np.ones(n) if M is None else M
+        masses = np.asarray(M if M.ndim == 1 else M.diagonal())
+        rounding = structural.SHIFT * float(np.max(np.abs(K.diagonal()))) / float(np.max(masses))
+        level = max((OUTGROWN / abs(step)) * (OUTGROWN / abs(step)), rounding)
+        u = falls_below(M, K, -level) if 0.0 < level < math.inf else None
+        if u is None:
+            return ""
+        m, c, k = (0.0 if A is None else float(u @ (A * u if A.ndim == 1 else A @ u)) for A in (M, C, K))
+        known = modes.GrowingModes(modes.Modes(np.zeros(0), np.zeros(0)), np.array([k / m]), np.array([c / m]))
+        limit = known.limit(self.method)
+        return self._exceeded(step, limit, known) if abs(step) > limit else ""
 
     @property
     def looks_along(self) -> bool:

@@ -213,12 +213,13 @@ def solve_ivp(
         the run, as nothing may move there until an inflow comes back. Bounds that move, or that no component has alone (sqrt(a + b -
         1), sign(a + b)), are not kept, nor any by the solvers of `mflow.scipy`.
     until : "steady", optional
-        Ends the run, with "steady", where it has come to rest: Newton's distance to the state of rest, by two of its steps, is within the
-        tolerances (twice them where explicit steps at their stability limit stay so far from it, and up to 100 times where their errors
-        are as large as what an oscillation with little damping loses in a step, which the message says), the part of fun along directions
-        in which the Jacobian is 0 is rounding, all other eigenvalues have a real part below 0, and fun is the same at later times. So not
-        at a slow start, where an oscillation passes fun = 0, or where the state creeps. Up to 500 components. What is at rest for less
-        than t_end - t, because of an event or a forcing between the times that are looked at, is not foreseen; give ``breaks``.
+        Ends the run, with "steady", where it has come to rest: Newton's distance to the state of rest, by three of its steps, is within the
+        tolerances (twice them where explicit steps at their stability limit stay so far from it, and up to 100 times where their errors are
+        as large as what an oscillation with little damping loses in a step, which the message says), the part of fun along directions in
+        which the Jacobian is 0 is rounding, all other eigenvalues have a real part below 0, now and later, and fun is the same at later
+        times, also for what would swing with its changes. On the way it goes at most 3 times as far out, as a swing does that turns. So not
+        at a slow start, where an oscillation passes fun = 0, or where the state creeps. Up to 500 components. What is at rest for less than
+        t_end - t, because of an event or a forcing between the times that are looked at, is not foreseen; give ``breaks``.
     steady_rtol, steady_atol : float or array_like
         Tolerances of ``until``; default rtol, atol.
     elementwise : bool

@@ -41,6 +41,7 @@ from mflow.stability import amplification, limits, spectrum
 __all__ = ["Descent"]
 
 FAR_OFF = 1e10  # times its start: x has run off where the cost falls all the way
+RUNS_OFF = 1e100  # a gradient from which on the cost is asked for, which may overflow long before x does
 GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the iteration diverged
 
 
@@ -80,7 +81,7 @@ class Descent(Counted):
         if self.method.kind == "step":
             self.looks.lr = self.dt
         self.differences = doubts.differences
-        self.evaluated = False
+        self.evaluated = self.runs_off = False
         self.nit = 0
 
     def here(self) -> tuple[Array, float, Array]:
@@ -201,10 +202,16 @@ class Descent(Counted):
         return last
 
     def _descend(self, count: int, gtol: float, want_value: bool, alarm: float = math.inf) -> int:
-        """Up to `count` iterations; the spectral radius is measured for a method that needs it."""
+        """Up to `count` iterations; the spectral radius is measured for a method that needs it. Runs that go off end by the cost, as those
+        that ask for it all the way do."""
         goal = self.run.k + count
         while True:
-            status: int = self.run.descend(max(0, goal - self.run.k), gtol, want_value, alarm)
+            asked = want_value or self.runs_off or not self.problem.has_value
+            limit = alarm if asked else min(alarm, RUNS_OFF)
+            status: int = self.run.descend(max(0, goal - self.run.k), gtol, want_value or self.runs_off, limit)
+            if status == stepper.ALARM and limit < alarm:
+                self.runs_off = True
+                continue
             if status != stepper.RHO_DUE:
                 return status
             radius, why = spectrum.upper_radius(self._slope, 0.0, self.run.y, symmetric=True)

@@ -41,11 +41,12 @@ def at_rest(run: Any, symmetric: bool) -> str:
     return f"; the steady state is {'stable' if top < 0.0 else 'unstable'}: {largest}"
 
 
-def jacobian_at(run: Any, y: Array) -> Array:
-    """The user's Jacobian, or central differences."""
+def jacobian_at(run: Any, y: Array, t: float | None = None) -> Array:
+    """The user's Jacobian, or central differences, where the run stands, or at t."""
+    t = run.t if t is None else t
     if run.problem.has_jac:
-        given: Array = np.asarray(run.problem.jacobian(run.t, y))
+        given: Array = np.asarray(run.problem.jacobian(t, y))
         return given
     with np.errstate(all="ignore"):
         lengths = LONG * np.maximum(np.abs(y), max(1e-3 * float(np.max(np.abs(y))), 1e-8))
-        return central_jacobian(lambda x: np.array(run.slope(run.t, x), dtype=np.float64).ravel(), y, lengths)
+        return central_jacobian(lambda x: np.array(run.slope(t, x), dtype=np.float64).ravel(), y, lengths)

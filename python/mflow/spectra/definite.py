@@ -22,12 +22,13 @@ from mflow.base.extras import need
 from mflow.base.pace import interruptible
 from mflow.spectra import krylov
 
-__all__ = ["full", "is_definite", "last_definite"]
+__all__ = ["falls_below", "full", "is_definite", "last_definite"]
 
 SHARP = 1e-10  # of a step: to which it is looked for
 FEW = 40  # factorizations
 ITERATIONS = 30  # of one factorization
 WIDER = 30.0  # by which a distance below the upper end grows, where that was too near
+NEAR = 1.1  # times an eigenvalue below 0: from where inverse iteration finds its vector
 START = 85  # stream of the random start vector
 
 Solver = Callable[[Array], Array]
@@ -72,6 +73,47 @@ def _factored(B: Any) -> Solver | None:
 def is_definite(parts: list[tuple[float, Any]]) -> bool:
     """Whether the sum of weight A is positive definite."""
     return _factored(_combined(parts)) is not None
+
+
+def _has_factor(parts: list[tuple[float, Any]]) -> bool:
+    """The same to rounding, without an inverse."""
+    B = _combined(parts)
+    if hasattr(B, "tocsc"):
+        return _factored(B) is not None
+    try:
+        interruptible(float(len(B)) ** 3 / 3.0, np.linalg.cholesky, B)
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
+def falls_below(M: Any, K: Any, level: float) -> Array | None:
+    """About the vector of the least eigenvalue of M^-1 K, where that is below `level`, which is below 0; else None. K is symmetric.
+
+    One factorization, but where row sums tell as much; some more to go near the eigenvalue where there is one.
+    """
+    diagonal = np.asarray(K if K.ndim == 1 else K.diagonal())
+    others = 0.0 if K.ndim == 1 else np.asarray(abs(K).sum(axis=1)).ravel() - np.abs(diagonal)
+    if np.all(diagonal - (level * M if M.ndim == 1 else 0.0) >= others):
+        return None  # a mass adds to it, or is looked at alone
+    if _has_factor([(1.0, K), (-level, M)]):
+        return None
+    above, below = level, 4.0 * level
+    while not _has_factor([(1.0, K), (-below, M)]):
+        above, below = below, 4.0 * below
+        if not below > -math.inf:
+            return None
+    while below < NEAR * above:
+        middle = -math.sqrt(above * below)
+        above, below = (above, middle) if _has_factor([(1.0, K), (-middle, M)]) else (middle, below)
+    solve = _factored(_combined([(1.0, K), (-below, M)]))
+    if solve is None:
+        return None
+    u = krylov.random_vector(len(diagonal), START)
+    for _ in range(ITERATIONS):
+        u = solve(M * u if M.ndim == 1 else M @ u)
+        u /= float(np.linalg.norm(u))
+    return u
 
 
 def last_definite(M: Any, C: Any, K: Any, weights: tuple[float, float, float], lower: float) -> tuple[float, float]:
