@@ -207,11 +207,11 @@ def test_no_public_name_is_both_a_module_and_something_else():
 LOADED = {
     "import mflow": 3,
     "from mflow import RK4": 39,
-    "from mflow import optim": 77,
-    "from mflow import Stepper": 197,
-    "from mflow import solve_ivp": 162,
-    "from mflow import solve_dynamics": 190,
-    "from mflow import minimize": 203,
+    "from mflow import optim": 78,
+    "from mflow import Stepper": 198,
+    "from mflow import solve_ivp": 163,
+    "from mflow import solve_dynamics": 191,
+    "from mflow import minimize": 204,
 }
 NOT_AT_IMPORT = ("numpy.random", "numpy.polynomial", "concurrent.futures", "json", "pathlib", "scipy", "numba")
 LATER_FOLDERS = (

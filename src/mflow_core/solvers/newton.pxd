@@ -69,9 +69,9 @@ ctypedef struct newton_t:
     double *slope
     double *root
     double *mix
-    double *seen                         # doubted.pxd: f at the guess of the stage before, and the slope that J made of it
+    double *seen                         # doubted.pyx: f at the guess of the stage before, and the slope that J made of it
     double *said
-    int doubts                           # of doubted.pxd; anew each step
+    int doubts                           # of doubted.pyx; anew each step
     double followed                      # the same: the residual over gh that was looked at by this J
     newton_t *scout                      # branch.pyx: made where a branch of roots is followed
     double worst, first, rate            # of the last iteration: the largest rate, the first update and the first rate

@@ -30,7 +30,7 @@ from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDEN
                                 matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve, weighted_norm)
 from mflow_core.solvers.stages.mass cimport mass_forget, mass_times, scale_rows
 from mflow_core.solvers.stages.overstated cimport may_be_compared, overstated
-from mflow_core.solvers.stages.doubted cimport NOTHING_SAID, doubted, of_another_place, swallowed
+from mflow_core.solvers.stages.doubted cimport NOTHING_SAID, is_no_evidence, of_another_place
 from mflow_core.solvers.stages.scaled cimport left_by_gmres, size_of_residual, unsolved
 from mflow_core.types cimport MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
@@ -293,12 +293,14 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
         move(s, z, z, s.d, 1.0)
         # The first update is judged by the rate of the previous solve; in a fixed step, whose weights were just set, by its size alone.
         if (norm == 0.0 and not of_another_place(s, fresh)) or (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol and not unsolved(&s.m, t, gh, r, z, s.f, s.trial)
-                           and not (k == 0 and (doubted(s, gh, r, z) or swallowed(s, gh, r, z)))):
+                           and not is_no_evidence(s, k, gh, r, z)):
             s.want_jacobian = theta > (SLOW if s.controlled else SLOW_FIXED)
             if not first:
                 s.eta = max(eta, EPS)
             return 0
         before, first = norm, False
+        if s.c.matrix.mass != NULL:
+            memcpy(s.seen, s.f, s.n * sizeof(double))
     return MF_RETRY_SOLVE
 
 

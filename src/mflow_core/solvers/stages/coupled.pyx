@@ -36,7 +36,7 @@ from mflow_core.solvers.newton cimport (EPS, GROWN, LONG, RESIDUAL, ROUNDED, att
                                         newton_mass_for, newton_t, too_slow, weights_of_size)
 from mflow_core.solvers.solver cimport sparse_pair_factor, sparse_pair_solve
 from mflow_core.solvers.stages.lengths cimport length_beside
-from mflow_core.solvers.stages.doubted cimport grown
+from mflow_core.solvers.stages.doubted cimport SWALLOWED, grown
 from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_times, mass_varies
 from mflow_core.solvers.stages.overstated cimport may_be_compared, overstated
 from mflow_core.solvers.stages.scaled cimport left_by_gmres
@@ -426,7 +426,7 @@ cdef inline double slow_rate(const newton_t *s) noexcept nogil:
 
 
 cdef bint left_by_stages(newton_t *s, double gh) noexcept nogil:
-    """`swallowed` of doubted.pxd for the real part of the transformed equations, as coupled.d has led to coupled.W."""
+    """`swallowed` of doubted.pyx for the real part of the transformed equations, as coupled.d has led to coupled.W."""
     cdef coupled_t *c = s.coupled
     cdef double size = 0.0, rest, part = 1.0 / fabs(gh)
     cdef ptrdiff_t i
@@ -434,7 +434,7 @@ cdef bint left_by_stages(newton_t *s, double gh) noexcept nogil:
         return False
     for i in range(s.n):
         rest = fabs(gh * c.F[i] - (c.W[i] - c.d[i]))
-        if fabs(c.d[i]) < 0.05 * rest:
+        if fabs(c.d[i]) < SWALLOWED * rest:
             size = max(size, rest * s.m.weight[i])
     return grown(s, size * part, part)
 
