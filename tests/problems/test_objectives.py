@@ -72,6 +72,20 @@ def test_regression_against_mpmath(name, intercept):
     assert_derivatives(f, c, 3e-7)
 
 
+def test_hessian_of_quotients_against_mpmath():
+    u = [4, 2, 1, "0.5", "0.25", "0.167", "0.125", "0.1", "0.0833", "0.0714", "0.0625"]
+    y = ["0.1957", "0.1947", "0.1735", "0.16", "0.0844", "0.0627", "0.0456", "0.0342", "0.0323", "0.0235", "0.0246"]
+    x = [0.25, 0.39, 0.415, 0.39]
+
+    def cost(a, b, c, d):
+        rows = [(mpmath.mpf(v), mpmath.mpf(w)) for v, w in zip(u, y, strict=True)]
+        return mpmath.fsum((w - a * v * (v + b) / (v * (v + c) + d)) ** 2 for v, w in rows)
+
+    with mpmath.workdps(50):
+        exact = [[float(mpmath.diff(cost, x, tuple((k == i) + (k == j) for k in range(4)))) for j in range(4)] for i in range(4)]
+    np.testing.assert_allclose(mflow.objectives.mgh("kowalik_osborne").hess(x), exact, rtol=1e-13)
+
+
 def assert_derivatives(f, x, rtol):
     """Gradient and Hessian-vector product against central differences of what they are derivatives of."""
     rng = np.random.default_rng(1)

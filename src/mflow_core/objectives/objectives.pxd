@@ -89,6 +89,17 @@ cdef inline number along(number z, double value, double slope) noexcept nogil:
         return value + 1j * (slope * z.imag)
 
 
+cdef inline number over(number a, number b) noexcept nogil:
+    """a / b. Complex division is the compiler's library's, whose last bits are other ones elsewhere (aarch64 has fused products there);
+    a dual number needs none: with q = a / b, q' = (a' - q b') / b."""
+    cdef double q
+    if number is double:
+        return a / b
+    else:
+        q = a.real / b.real
+        return q + 1j * ((a.imag - q * b.imag) / b.real)
+
+
 cdef inline number exp_of(number z) noexcept nogil:
     cdef double E = mf_exp(real_of(z))
     return along(z, E, E)

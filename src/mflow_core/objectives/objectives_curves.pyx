@@ -8,7 +8,7 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
 from mflow_core.objectives.objectives cimport (OBJECTIVE_LIBM, cos_of, dual_fn, exp_of, log_of, number, objective_record_t, objective_t,
-                                               real_of, residual_fn, set_squares, sin_of)
+                                               over, real_of, residual_fn, set_squares, sin_of)
 
 
 cdef inline double y_of(const objective_t *o, ptrdiff_t i) noexcept nogil:
@@ -24,24 +24,24 @@ cdef number exponential(const objective_t *o, const number *b, ptrdiff_t i, numb
 
 
 cdef number gaussian(const objective_t *o, const number *b, ptrdiff_t i, number *d) noexcept nogil:
-    cdef number away = (o.X[i * o.ldx] - b[1]) / b[2], E = exp_of(-0.5 * (away * away)), slope
+    cdef number away = over(o.X[i * o.ldx] - b[1], b[2]), E = exp_of(-0.5 * (away * away)), slope
     if d != NULL:
-        slope = b[0] * E * away / b[2]
+        slope = over(b[0] * E * away, b[2])
         d[0], d[1], d[2], d[3] = E, slope, slope * away, 1.0
     return b[0] * E + b[3] - y_of(o, i)
 
 
 cdef number logistic(const objective_t *o, const number *b, ptrdiff_t i, number *d) noexcept nogil:
     """With E = e^(-|k (x - m)|), which does not overflow."""
-    cdef number away = o.X[i * o.ldx] - b[2], z = b[1] * away, E, share, slope
+    cdef number away = o.X[i * o.ldx] - b[2], z = b[1] * away, one = 1.0, E, share, slope
     if real_of(z) >= 0.0:
         E = exp_of(-z)
-        share = 1.0 / (1.0 + E)
+        share = over(one, 1.0 + E)
     else:
         E = exp_of(z)
-        share = E / (1.0 + E)
+        share = over(E, 1.0 + E)
     if d != NULL:
-        slope = b[0] * E / ((1.0 + E) * (1.0 + E))
+        slope = over(b[0] * E, (1.0 + E) * (1.0 + E))
         d[0], d[1], d[2] = share, slope * away, -slope * b[1]
     return b[0] * share - y_of(o, i)
 
@@ -67,9 +67,9 @@ cdef number power_law(const objective_t *o, const number *b, ptrdiff_t i, number
 
 cdef number michaelis_menten(const objective_t *o, const number *b, ptrdiff_t i, number *d) noexcept nogil:
     cdef double x = o.X[i * o.ldx]
-    cdef number share = x / (b[1] + x)
+    cdef number share = over(<number> x, b[1] + x)
     if d != NULL:
-        d[0], d[1] = share, -b[0] * share / (b[1] + x)
+        d[0], d[1] = share, over(-b[0] * share, b[1] + x)
     return b[0] * share - y_of(o, i)
 
 

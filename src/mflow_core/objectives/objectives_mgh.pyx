@@ -12,7 +12,7 @@ from libc.stddef cimport ptrdiff_t
 
 from mflow_core.arithmetic.scalars cimport mf_exp, mf_log
 from mflow_core.objectives.objectives cimport (OBJECTIVE_LIBM, atan_of, cos_of, dual_fn, exp_of, log_of, number, objective_record_t,
-                                               objective_t, real_of, residual_fn, set_squares, sin_of, sqrt_of)
+                                               objective_t, over, real_of, residual_fn, set_squares, sin_of, sqrt_of)
 
 cdef extern from "math.h" nogil:
     double sin(double)
@@ -106,14 +106,14 @@ cdef number helical_valley(const objective_t *o, const number *x, ptrdiff_t i, n
     if i == 1:
         root = sqrt_of(square)
         if has_gradient:
-            d[0], d[1] = 10.0 * x[0] / root, 10.0 * x[1] / root
+            d[0], d[1] = over(10.0 * x[0], root), over(10.0 * x[1], root)
         return 10.0 * (root - 1.0)
     if has_gradient:
-        d[0], d[1], d[2] = 100.0 * 0.15915494309189535 * x[1] / square, -100.0 * 0.15915494309189535 * x[0] / square, 10.0
+        d[0], d[1], d[2] = over(100.0 * 0.15915494309189535 * x[1], square), over(-100.0 * 0.15915494309189535 * x[0], square), 10.0
     if a == 0.0:
-        turn = (0.25 if b > 0.0 else -0.25) - atan_of(x[0] / x[1]) * 0.15915494309189535
+        turn = (0.25 if b > 0.0 else -0.25) - atan_of(over(x[0], x[1])) * 0.15915494309189535
     else:
-        turn = atan_of(x[1] / x[0]) * 0.15915494309189535 + (0.5 if a < 0.0 else 0.0)
+        turn = atan_of(over(x[1], x[0])) * 0.15915494309189535 + (0.5 if a < 0.0 else 0.0)
     return 10.0 * (x[2] - 10.0 * turn)
 
 
@@ -121,9 +121,9 @@ cdef number bard(const objective_t *o, const number *x, ptrdiff_t i, number *d) 
     cdef double u = <double> (i + 1), v = 15.0 - <double> i, w = u if u < v else v
     cdef number below = v * x[1] + w * x[2], slope
     if d != NULL:
-        slope = u / (below * below)
+        slope = over(<number> u, below * below)
         d[0], d[1], d[2] = -1.0, v * slope, w * slope
-    return o.y[i] - (x[0] + u / below)
+    return o.y[i] - (x[0] + over(<number> u, below))
 
 
 cdef number gaussian(const objective_t *o, const number *x, ptrdiff_t i, number *d) noexcept nogil:
@@ -134,18 +134,18 @@ cdef number gaussian(const objective_t *o, const number *x, ptrdiff_t i, number 
 
 
 cdef number meyer(const objective_t *o, const number *x, ptrdiff_t i, number *d) noexcept nogil:
-    cdef number shifted = 50.0 + 5.0 * <double> i + x[2], E = exp_of(x[1] / shifted)
+    cdef number shifted = 50.0 + 5.0 * <double> i + x[2], E = exp_of(over(x[1], shifted))
     if d != NULL:
-        d[0], d[1], d[2] = E, x[0] * E / shifted, -x[0] * E * x[1] / (shifted * shifted)
+        d[0], d[1], d[2] = E, over(x[0] * E, shifted), over(-x[0] * E * x[1], shifted * shifted)
     return x[0] * E - o.y[i]
 
 
 cdef number gulf(const objective_t *o, const number *x, ptrdiff_t i, number *d) noexcept nogil:
     cdef double t = 0.01 * <double> (i + 1)
     cdef number away = 25.0 + mf_exp(2./3 * mf_log(-50.0 * mf_log(t))) - x[1], size = -away if real_of(away) < 0.0 else away
-    cdef number L = log_of(size), power = exp_of(x[2] * L) / x[0], E = exp_of(-power)
+    cdef number L = log_of(size), power = over(exp_of(x[2] * L), x[0]), E = exp_of(-power)
     if d != NULL:
-        d[0], d[1], d[2] = E * power / x[0], E * power * x[2] / away, -E * power * L
+        d[0], d[1], d[2] = over(E * power, x[0]), over(E * power * x[2], away), -E * power * L
     return E - t
 
 
@@ -205,9 +205,9 @@ cdef number wood(const objective_t *o, const number *x, ptrdiff_t i, number *d) 
 
 cdef number kowalik_osborne(const objective_t *o, const number *x, ptrdiff_t i, number *d) noexcept nogil:
     cdef double u = o.X[i]
-    cdef number above = u * (u + x[1]), below = u * (u + x[2]) + x[3], share = above / below
+    cdef number above = u * (u + x[1]), below = u * (u + x[2]) + x[3], share = over(above, below)
     if d != NULL:
-        d[0], d[1], d[2], d[3] = -share, -x[0] * u / below, x[0] * share * u / below, x[0] * share / below
+        d[0], d[1], d[2], d[3] = -share, over(-x[0] * u, below), over(x[0] * share * u, below), over(x[0] * share, below)
     return o.y[i] - x[0] * share
 
 

@@ -11,7 +11,7 @@ from libc.stddef cimport ptrdiff_t
 
 from mflow_core.arithmetic.scalars cimport mf_exp, mf_expm1, mf_log1p
 from mflow_core.objectives.objectives cimport (OBJECTIVE_LIBM, along, atan_of, cos_of, dual_fn, exp_of, log_of, number,
-                                               objective_record_t, objective_t, real_of, residual_fn, set_squares, sin_of, sqrt_of)
+                                               objective_record_t, objective_t, over, real_of, residual_fn, set_squares, sin_of, sqrt_of)
 
 
 cdef inline double y_of(const objective_t *o, ptrdiff_t i) noexcept nogil:
@@ -41,18 +41,18 @@ cdef inline number decay(double x, const number *b, number *d) noexcept nogil:
 
 cdef inline number peak(double x, const number *b, number *d) noexcept nogil:
     """b1 e^(-((x - b2)/b3)^2)."""
-    cdef number away = (x - b[1]) / b[2], E = exp_of(-(away * away)), slope
+    cdef number away = over(x - b[1], b[2]), E = exp_of(-(away * away)), slope
     if d != NULL:
-        slope = 2.0 * b[0] * away * E / b[2]
+        slope = over(2.0 * b[0] * away * E, b[2])
         d[0], d[1], d[2] = E, slope, slope * away
     return b[0] * E
 
 
 cdef inline number wave(double x, const number *b, number *d) noexcept nogil:
     """b2 cos(a) + b3 sin(a), a = 2 pi x/b1."""
-    cdef number angle = 6.283185307179586 * x / b[0], c = cos_of(angle), s = sin_of(angle)
+    cdef number whole = 6.283185307179586 * x, angle = over(whole, b[0]), c = cos_of(angle), s = sin_of(angle)
     if d != NULL:
-        d[0], d[1], d[2] = (b[1] * s - b[2] * c) * angle / b[0], c, s
+        d[0], d[1], d[2] = over((b[1] * s - b[2] * c) * angle, b[0]), c, s
     return b[1] * c + b[2] * s
 
 
@@ -66,15 +66,15 @@ cdef inline number ratio(double x, const number *b, int above, int below, number
     for k in range(below - 1, 0, -1):
         bottom = bottom * x + b[above + k]
     bottom = 1.0 + bottom * x
-    share = top / bottom
+    share = over(top, bottom)
     if d != NULL:
         for k in range(above + 1):
-            d[k] = power / bottom
+            d[k] = over(<number> power, bottom)
             power = power * x
         power = 1.0
         for k in range(below):
             power = power * x
-            d[above + 1 + k] = -share * power / bottom
+            d[above + 1 + k] = over(-share * power, bottom)
     return share
 
 
@@ -90,7 +90,7 @@ cdef number misra_exponential(const objective_t *o, const number *b, ptrdiff_t i
 
 cdef number misra_two(const objective_t *o, const number *b, ptrdiff_t i, number *d) noexcept nogil:
     cdef double x = o.X[i * o.ldx]
-    cdef number left = 1.0 / (1.0 + b[1] * x * 0.5)
+    cdef number one = 1.0, left = over(one, 1.0 + b[1] * x * 0.5)
     if d != NULL:
         d[0], d[1] = 1.0 - left * left, b[0] * x * left * left * left
     return b[0] * (1.0 - left * left) - y_of(o, i)
@@ -98,7 +98,7 @@ cdef number misra_two(const objective_t *o, const number *b, ptrdiff_t i, number
 
 cdef number misra_half(const objective_t *o, const number *b, ptrdiff_t i, number *d) noexcept nogil:
     cdef double x = o.X[i * o.ldx]
-    cdef number left = 1.0 / sqrt_of(1.0 + 2.0 * b[1] * x)
+    cdef number one = 1.0, left = over(one, sqrt_of(1.0 + 2.0 * b[1] * x))
     if d != NULL:
         d[0], d[1] = 1.0 - left, b[0] * x * left * left * left
     return b[0] * (1.0 - left) - y_of(o, i)
@@ -106,7 +106,7 @@ cdef number misra_half(const objective_t *o, const number *b, ptrdiff_t i, numbe
 
 cdef number misra_one(const objective_t *o, const number *b, ptrdiff_t i, number *d) noexcept nogil:
     cdef double x = o.X[i * o.ldx]
-    cdef number left = 1.0 / (1.0 + b[1] * x)
+    cdef number one = 1.0, left = over(one, 1.0 + b[1] * x)
     if d != NULL:
         d[0], d[1] = b[1] * x * left, b[0] * x * left * left
     return b[0] * b[1] * x * left - y_of(o, i)
@@ -114,9 +114,9 @@ cdef number misra_one(const objective_t *o, const number *b, ptrdiff_t i, number
 
 cdef number chwirut(const objective_t *o, const number *b, ptrdiff_t i, number *d) noexcept nogil:
     cdef double x = o.X[i * o.ldx]
-    cdef number below = b[1] + b[2] * x, value = exp_of(-b[0] * x) / below
+    cdef number below = b[1] + b[2] * x, value = over(exp_of(-b[0] * x), below)
     if d != NULL:
-        d[0], d[1], d[2] = -x * value, -value / below, -x * value / below
+        d[0], d[1], d[2] = -x * value, over(-value, below), over(-x * value, below)
     return value - y_of(o, i)
 
 
@@ -170,9 +170,10 @@ cdef number roszman(const objective_t *o, const number *b, ptrdiff_t i, number *
     cdef double x = o.X[i * o.ldx]
     cdef number away = x - b[3], scale
     if d != NULL:
-        scale = 0.3183098861837907 / (away * away + b[2] * b[2])
+        scale = 0.3183098861837907
+        scale = over(scale, away * away + b[2] * b[2])
         d[0], d[1], d[2], d[3] = 1.0, -x, -away * scale, -b[2] * scale
-    return b[0] - b[1] * x - atan_of(b[2] / away) * 0.3183098861837907 - y_of(o, i)
+    return b[0] - b[1] * x - atan_of(over(b[2], away)) * 0.3183098861837907 - y_of(o, i)
 
 
 cdef number enso(const objective_t *o, const number *b, ptrdiff_t i, number *d) noexcept nogil:
@@ -188,16 +189,16 @@ cdef number enso(const objective_t *o, const number *b, ptrdiff_t i, number *d) 
 
 cdef number mgh09(const objective_t *o, const number *b, ptrdiff_t i, number *d) noexcept nogil:
     cdef double x = o.X[i * o.ldx]
-    cdef number below = x * (x + b[2]) + b[3], share = x * (x + b[1]) / below
+    cdef number below = x * (x + b[2]) + b[3], share = over(x * (x + b[1]), below)
     if d != NULL:
-        d[0], d[1], d[2], d[3] = share, b[0] * x / below, -b[0] * share * x / below, -b[0] * share / below
+        d[0], d[1], d[2], d[3] = share, over(b[0] * x, below), over(-b[0] * share * x, below), over(-b[0] * share, below)
     return b[0] * share - y_of(o, i)
 
 
 cdef number mgh10(const objective_t *o, const number *b, ptrdiff_t i, number *d) noexcept nogil:
-    cdef number shifted = o.X[i * o.ldx] + b[2], E = exp_of(b[1] / shifted)
+    cdef number shifted = o.X[i * o.ldx] + b[2], E = exp_of(over(b[1], shifted))
     if d != NULL:
-        d[0], d[1], d[2] = E, b[0] * E / shifted, -b[0] * E * b[1] / (shifted * shifted)
+        d[0], d[1], d[2] = E, over(b[0] * E, shifted), over(-b[0] * E * b[1], shifted * shifted)
     return b[0] * E - y_of(o, i)
 
 
@@ -212,26 +213,26 @@ cdef number rat42(const objective_t *o, const number *b, ptrdiff_t i, number *d)
 
 cdef number rat43(const objective_t *o, const number *b, ptrdiff_t i, number *d) noexcept nogil:
     cdef double x = o.X[i * o.ldx]
-    cdef number u = b[1] - b[2] * x, L = softplus_of(u), share = exp_of(-L / b[3]), slope
+    cdef number u = b[1] - b[2] * x, L = softplus_of(u), share = exp_of(over(-L, b[3])), slope
     if d != NULL:
-        slope = -b[0] * share / b[3] * exp_of(-softplus_of(-u))
-        d[0], d[1], d[2], d[3] = share, slope, -x * slope, b[0] * share * L / (b[3] * b[3])
+        slope = over(-b[0] * share, b[3]) * exp_of(-softplus_of(-u))
+        d[0], d[1], d[2], d[3] = share, slope, -x * slope, over(b[0] * share * L, b[3] * b[3])
     return b[0] * share - y_of(o, i)
 
 
 cdef number eckerle(const objective_t *o, const number *b, ptrdiff_t i, number *d) noexcept nogil:
-    cdef number away = (o.X[i * o.ldx] - b[2]) / b[1], E = exp_of(-0.5 * (away * away)) / b[1], scaled
+    cdef number away = over(o.X[i * o.ldx] - b[2], b[1]), E = over(exp_of(-0.5 * (away * away)), b[1]), scaled
     if d != NULL:
-        scaled = b[0] * E / b[1]
+        scaled = over(b[0] * E, b[1])
         d[0], d[1], d[2] = E, scaled * (away * away - 1.0), scaled * away
     return b[0] * E - y_of(o, i)
 
 
 cdef number bennett(const objective_t *o, const number *b, ptrdiff_t i, number *d) noexcept nogil:
-    cdef number shifted = b[1] + o.X[i * o.ldx], L = log_of(shifted), power = exp_of(-L / b[2]), scaled
+    cdef number shifted = b[1] + o.X[i * o.ldx], L = log_of(shifted), power = exp_of(over(-L, b[2])), scaled
     if d != NULL:
-        scaled = b[0] * power / b[2]
-        d[0], d[1], d[2] = power, -scaled / shifted, scaled * L / b[2]
+        scaled = over(b[0] * power, b[2])
+        d[0], d[1], d[2] = power, over(-scaled, shifted), over(scaled * L, b[2])
     return b[0] * power - y_of(o, i)
 
 
