@@ -134,7 +134,7 @@ class Rest:
             return ""
         rates = f"the slowest rate there is {slowest:.3g}" if told.size else "nothing moves there"
         where = f"{away:.2g} of the tolerances away{held}"
-        return f"the state of rest is {where}, it attracts ({rates}), and f stays the same until t_end"
+        return f"the state of rest is {where}, it attracts ({rates}), and f is as now at the times looked at until t_end"
 
     def _changes(self, y: Array, size: Array, times: list[float], told: int) -> list[Array] | None:
         """How much f differs so much later, in units of size; None where the state of rest does not attract there by as many eigenvalues
