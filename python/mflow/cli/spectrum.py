@@ -109,7 +109,7 @@ def contents(spectra: list[ResponseSpectrum]) -> dict[str, Any]:
 def _write(arguments: argparse.Namespace, found: list[tuple[str, list[ResponseSpectrum]]]) -> None:
     """The table of `--csv`, a row a period, and the picture; of several records their columns and curves have their names."""
     columns = [
-        (getattr(s, name), f"{name}{f' of {file}' * bool(file)} at {s.damping:g} ({unit})")
+        (getattr(s, name), f"{name}{f' of {file}' if file else ''} at {s.damping:g} ({unit})")
         for file, spectra in found for s in spectra for name, unit in s.units.items() if name != "period"
     ]  # fmt: skip
     periods = found[0][1][0].periods

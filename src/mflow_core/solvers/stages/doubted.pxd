@@ -42,7 +42,7 @@ cdef inline bint doubted(newton_t *s, double gh, const double *r, const double *
 cdef inline bint swallowed(newton_t *s, double gh, const double *r, const double *z) noexcept nogil:
     """Whether the first update, s.d, which led to z, makes next to nothing of a residual that counts, and that is larger than the one that
     was looked at. Where f is flat beside a stiff wall and J is that of the wall, every residual looks like that, and the state goes on as
-it was predicted."""
+    it was predicted."""
     cdef double size = 0.0, rest, part = 1.0 / fabs(gh)
     cdef ptrdiff_t i
     if not s.m.watch or not s.controlled or s.c.matrix.mass != NULL or s.c.matrix.kind == IDENTITY or s.c.matrix.kind == KRYLOV:
