@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_whole
 from mflow.base.methods import Method
-from mflow.base.result import OptimizeResult, Result, keep_origin, owing
+from mflow.base.result import OptimizeResult, Result, keep_origin, with_entries_later
 from mflow.base.telling import counted, tell
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, both_of, gradient_of, products_of, value_of
 from mflow.derivatives.cost_look import LARGE
@@ -550,7 +550,7 @@ class LineDescent(Counted):
         kind: Any = type(method)
         if self.doubts.box is None and inverse_kept(kind):
             later["hess_inv"] = self._inverse
-        out = owing(OptimizeResult, entries, later)
+        out = with_entries_later(OptimizeResult, entries, later)
         keep_origin(out, functools.partial(self._landscape, reason == "converged" and not low))
         return out
 
