@@ -43,8 +43,8 @@ def at_rest(run: Any, symmetric: bool, doubted: bool = False) -> str:
 
 
 def jacobian_at(run: Any, y: Array) -> Array:
-    """The user's Jacobian, or central differences."""
-    if run.problem.has_jac:
+    """The user's Jacobian, or central differences: where there is none, and where they have taken its place on the way."""
+    if run.problem.has_jac and not (run.equations is not None and run.equations.overstated):
         given: Array = np.asarray(run.problem.jacobian(run.t, y))
         return given
     return _differenced(run, y)

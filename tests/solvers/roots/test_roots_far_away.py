@@ -200,6 +200,15 @@ def test_the_flow_to_a_rest_goes_on_with_a_jacobian_too_large(times: float) -> N
     assert any("jac is not the derivative of fun" in text for text in r.doubts)
 
 
+@pytest.mark.parametrize("method", ["bdf", "rodas5p"])
+def test_the_rates_at_a_steady_state_are_those_of_f(method: str) -> None:
+    """Differences had taken the place of a `jac` too large, and the rate told was 12.7, that of `jac`."""
+    with pytest.warns(RuntimeWarning, match="jac is not the derivative of fun"):
+        r = mflow.solve_ivp(lambda t, y: A @ y + 1, (0, 1e4), [1.0, 2, 3], method, jac=lambda t, y: 10 * A, until="steady")
+    assert r.reason == "steady"
+    assert f"the slowest rate there is {-np.linalg.eigvalsh(A)[-1]:.3g}" in r.message
+
+
 @pytest.mark.parametrize("times", [1.0, 3.0, 100.0])
 def test_the_curvature_at_a_minimum_is_that_of_the_cost(times: float) -> None:
     """It was that of a Hessian too large."""
