@@ -200,7 +200,7 @@ def test_no_public_name_is_both_a_module_and_something_else():
             assert not isinstance(getattr(mflow, name), types.ModuleType), name
 
 
-# Modules of the project that a statement may load, of some 400: as many as it did when this was written.
+# Modules of the project that a statement may load, of some 400. Each is a file that is opened and read: one more has a reason, told here.
 # A stepper's six latest were parts of others: rows, legs.handover, watch.asked, short and short.runs of the core, and steps_of_dt.
 # Looks at long steps (stepping.watch.longs) are one more of all that step under error control.
 # All but the first two load the core's solvers: overstated and resumed, of solvers/stages, are two of their modules.

@@ -355,6 +355,16 @@ def test_a_motion_as_a_table_with_the_names_of_the_model(tmp_path: Path, capsys:
     np.testing.assert_allclose(numbers[:, 1], ground, atol=2e-2 * GRAVITY)
 
 
+@pytest.mark.parametrize("name", ["", "one.at2"])
+def test_a_wrong_option_is_no_fault_of_a_record(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a folder the record was shown as one that cannot be read, and the exit code was 1."""
+    (tmp_path / "one.at2").write_text(AT2)
+    assert main(["simulate", "--record", str(tmp_path / name), "--dt", "1e-300", "--no-plot"]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("mflow: error: dt: ")
+    assert not said.out
+
+
 def test_a_folder_as_a_table(tmp_path: Path) -> None:
     folder, out = tmp_path / "records", tmp_path / "peaks.csv"
     folder.mkdir()

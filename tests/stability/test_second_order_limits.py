@@ -351,7 +351,7 @@ def test_a_state_of_rows_as_solve_dynamics_takes_it() -> None:
 
 
 def test_what_is_no_degree_of_freedom_and_what_does_not_go_together() -> None:
-    with pytest.raises(ValueError, match="fixed: expected indices of degrees of freedom from 0 to 1"):
+    with pytest.raises(ValueError, match=r"fixed: expected indices of degrees of freedom from 0 to 1, .*, got \[2\]"):
         mflow.max_stable_dt("leapfrog", mass=[1.0, 1.0], stiffness=[1.0, 1.0], fixed=[2])
     with pytest.raises(ValueError, match="fixed: expected degrees of freedom that leave some to move, got all 2"):
         mflow.max_stable_dt("leapfrog", mass=[1.0, 1.0], stiffness=[1.0, 1.0], fixed=[0, 1])

@@ -30,10 +30,10 @@ __all__ = [
     "keep_origin",
     "last_axis",
     "origin_of",
-    "owing",
     "pending",
     "place_of",
     "put_later",
+    "with_entries_later",
     "words_of",
 ]
 
@@ -143,13 +143,13 @@ def put_later(result: Result, name: str, make: Callable[[], Any]) -> None:
     object.__setattr__(result, "__class__", _later_kind(type(result)))
 
 
-def owing(kind: type[Made], entries: dict[str, Any], later: dict[str, Callable[[], Any]]) -> Made:
+def with_entries_later(kind: type[Made], entries: dict[str, Any], later: dict[str, Callable[[], Any]]) -> Made:
     """A result with these entries, and `later` ones as `put_later` has them; quicker than to put them there.
 
     Examples
     --------
-    >>> from mflow.base.result import Result, owing
-    >>> r = owing(Result, {"x": 1.0}, {"H": lambda: 2.0})
+    >>> from mflow.base.result import Result, with_entries_later
+    >>> r = with_entries_later(Result, {"x": 1.0}, {"H": lambda: 2.0})
     >>> r.x, r.H, type(r)
     (1.0, 2.0, <class 'mflow.base.result.Result'>)
     """

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 import numpy as np
 
 from mflow.base.telling import heard
-from mflow.cli.arguments import UsageError, records_in
+from mflow.cli.arguments import UsageError, record_of, records_in
 from mflow.saving.savefile import replace_file
 
 if TYPE_CHECKING:
     import argparse
 
     from matplotlib.figure import Figure
+
+    from mflow.data.ground_motion import GroundMotion
 
 __all__ = [
     "Shown", "each_record", "number", "print_error", "print_warning", "save_picture", "seconds", "table", "width", "write_csv",
@@ -87,22 +89,24 @@ def print_warning(text: str) -> None:
     print(f"mflow: warning: {' '.join(text.split())}", file=sys.stderr)
 
 
-def each_record(arguments: argparse.Namespace, compute: Callable[[Path], Found]) -> list[tuple[str, Found | str]]:
+def each_record(arguments: argparse.Namespace, compute: Callable[[GroundMotion], Found]) -> list[tuple[str, Found | str]]:
     """What is computed of every record in the folder of `--record`, with the file's name; words say why where one cannot be read.
 
-    A long folder takes minutes: what a record is warned of is told when it comes, with the name. With `--quiet`, whose tables are held
-    back, so is what cannot be read.
+    What is wrong with the options, which `compute` finds, is no fault of the record: it ends the command. A long folder takes minutes:
+    what a record is warned of is told when it comes, with the name. With `--quiet`, whose tables are held back, so is what cannot be read.
     """
     found: list[tuple[str, Found | str]] = []
     for path in records_in(arguments.record):
         with heard() as words:
             try:
-                found.append((path.name, compute(path)))
+                record = record_of(arguments, path)
             except ValueError as error:
                 why = str(error).removeprefix("--record ").removeprefix(f"{path}: ")
                 found.append((path.name, why))
                 if arguments.quiet:
                     print_error(f"{path.name}: {why}")
+            else:
+                found.append((path.name, compute(record)))
         for text in dict.fromkeys(text for text, _ in words):
             print_warning(f"{path.name}: {text}")
     return found

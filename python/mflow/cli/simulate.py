@@ -275,8 +275,8 @@ def _all_of(arguments: argparse.Namespace) -> int:
     building = load_building() if arguments.model is None else _read("--model", arguments.model, read_building, arguments.model)
     method = as_method(arguments.method, dict(arguments.set))
 
-    def response_to(path: Path) -> Response:
-        response = respond(building, record_of(arguments, path), method, dt=arguments.dt, zeta=arguments.damping, time=arguments.time)
+    def response_to(record: GroundMotion) -> Response:
+        response = respond(building, record, method, dt=arguments.dt, zeta=arguments.damping, time=arguments.time)
         for note in response.warnings:
             tell(note)
         return response

@@ -12,7 +12,7 @@ from mflow.base.telling import heard
 from mflow.cli.arguments import add_record_options, check_picture, finite, positive, record_of, records_in, whole
 from mflow.cli.output import each_record, save_picture
 from mflow.cli.output import table as text_table
-from mflow.data.ground_motion import GRAVITY
+from mflow.data.ground_motion import GRAVITY, GroundMotion
 from mflow.plot.axes import new_figure
 from mflow.plot.motion import spectrum as draw
 from mflow.vibration.spectrum import ResponseSpectrum, response_spectrum
@@ -92,9 +92,9 @@ def rows_of(found: list[tuple[str, list[ResponseSpectrum] | str]]) -> str:
     return "\n".join([text_table(["record", "peak (g)", "damping", "largest psa (g)", "at period (s)"], rows), *unread])
 
 
-def _spectra(arguments: argparse.Namespace, path: Path) -> list[ResponseSpectrum]:
-    """Of the record in a file, one for each damping ratio."""
-    record, (first, last) = record_of(arguments, path), arguments.periods
+def _spectra(arguments: argparse.Namespace, record: GroundMotion) -> list[ResponseSpectrum]:
+    """Of a record, one for each damping ratio."""
+    first, last = arguments.periods
     periods = np.geomspace(float(first), float(last), int(arguments.count))
     return [response_spectrum(record, periods, zeta, peaks=arguments.peaks) for zeta in arguments.damping or [0.05]]
 
@@ -109,7 +109,7 @@ def contents(spectra: list[ResponseSpectrum]) -> dict[str, Any]:
 def _write(arguments: argparse.Namespace, found: list[tuple[str, list[ResponseSpectrum]]]) -> None:
     """The table of `--csv`, a row a period, and the picture; of several records their columns and curves have their names."""
     columns = [
-        (getattr(s, name), f"{name}{f' of {file}' * bool(file)} at {s.damping:g} ({unit})")
+        (getattr(s, name), f"{name}{f' of {file}' if file else ''} at {s.damping:g} ({unit})")
         for file, spectra in found for s in spectra for name, unit in s.units.items() if name != "period"
     ]  # fmt: skip
     periods = found[0][1][0].periods
@@ -132,7 +132,7 @@ def _write(arguments: argparse.Namespace, found: list[tuple[str, list[ResponseSp
 
 def _all_of(arguments: argparse.Namespace) -> int:
     """The spectra of every record of a folder; those that cannot be read are named."""
-    found = each_record(arguments, lambda path: _spectra(arguments, path))
+    found = each_record(arguments, lambda record: _spectra(arguments, record))
     print(rows_of(found))
     read = [(name, spectra) for name, spectra in found if not isinstance(spectra, str)]
     arguments.write_json(lambda: [contents(spectra) for _, spectra in read])
@@ -146,7 +146,7 @@ def command(arguments: argparse.Namespace) -> int:
     if Path(arguments.record).is_dir():
         return _all_of(arguments)
     with heard() as words:
-        spectra = _spectra(arguments, Path(arguments.record))
+        spectra = _spectra(arguments, record_of(arguments, arguments.record))
     print("\n\n".join(table(one) for one in spectra), *(f"! {text}" for text, _ in dict.fromkeys(words)), sep="\n")
     arguments.write_json(lambda: contents(spectra))
     _write(arguments, [("", spectra)])

@@ -90,7 +90,7 @@ class OnTheWay:
             elif (status := int(run.adaptive(left, goal, rows))) != 0:
                 status = ahead.heed(status, goal, self.first, events)
             if status in CANNOT and self.algebraic is not None and (state := self.algebraic.solved_anew(run)) is not None:
-                status = int(run.jump(run.t, state))
+                status = int(run.jump(goal, state))
             before, k = k, run.k
             if k != before and (slides or k % every == 0):
                 status = self._look(status, goal, events)

@@ -40,7 +40,8 @@ class Orbit(NamedTuple):
 
 
 def may_leave(method: Method, start: Array, end: Array, steps: int) -> bool:
-    """Whether it is looked at: cheap beside the run, of methods whose limit for oscillations is next to 0, where it has not faded."""
+    """Whether a run is looked at for a closed orbit that it has left: cheap beside the run, of methods whose limit for oscillations is
+    next to 0, where it has not faded."""
     if not (1 < start.size <= MOST and steps >= LEAST and largest(end) > FADED * largest(start)):
         return False
     return spectrum.axis_limits(method)[1] < NEXT_TO_NONE

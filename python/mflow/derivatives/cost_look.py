@@ -25,6 +25,7 @@ from mflow.derivatives.differences import (
     digits_of,
     falls_anywhere,
     moves_from,
+    number_tried,
     scan,
     tried,
     verdict_of,
@@ -208,8 +209,7 @@ class CostLook:
         """Of the cost along a step, counted; NaN where it has no value."""
         callback.nfev += 1
         lower, upper = callback.within if callback.within is not None else (-np.inf, np.inf)
-        end = tried(self._value, x + step) if np.all((x + step >= lower) & (x + step <= upper)) else None
-        return math.nan if end is None else float(np.asarray(end, dtype=np.float64).reshape(())) - value
+        return number_tried(self._value, x + step) - value if np.all((x + step >= lower) & (x + step <= upper)) else math.nan
 
     def steeper(self, callback: Any, x: Array, grad: Array, gtol: float) -> bool:
         """At an end: whether a small number shows a slope above gtol over shares of itself, which are then taken; or the cost one over the
@@ -426,8 +426,7 @@ class CostLook:
         for j in np.flatnonzero(free)[:EACH]:
             move, jumps = scale * (np.arange(x.size) == j), []
             for h in KINKS:
-                seen = [tried(self._inside, x + sign * h * move) for sign in (1.0, -1.0)]
-                up, down = (math.nan if one is None else float(np.asarray(one, dtype=np.float64).reshape(())) for one in seen)
+                up, down = (number_tried(self._inside, x + sign * h * move) for sign in (1.0, -1.0))
                 jumps.append((up - value + down - value) / (h * float(scale[j])))
                 rises = rises and not (up < value or down < value)
             alike = min(map(abs, jumps)) > 0.5 * max(map(abs, jumps)) and min(jumps) * max(jumps) > 0.0
@@ -436,7 +435,7 @@ class CostLook:
         jump, j = found
         if j < 0 or not _is_kink(self._inside, x, scale * (np.arange(x.size) == j)):
             return "", self.calls - before
-        words = f"; the cost has a kink at x along x[{j}], where its slope jumps by {jump:.3g}: no gradient tells a minimum there"
+        words = f"the cost has a kink at x along x[{j}], where its slope jumps by {jump:.3g}: no gradient tells a minimum there"
         words += f", but the cost falls along no single parameter, by steps of {KINKS[-1]:g} to {KINKS[0]:g}" if rises else ""
         words += SMOOTHED if jump > 0.0 else ""
         return words, self.calls - before

@@ -40,6 +40,7 @@ __all__ = [
     "falls_aside",
     "fitting_length",
     "moves_from",
+    "number_tried",
     "scan",
     "scans_of",
     "slope_digits",
@@ -328,6 +329,12 @@ def tried(values: Callable[[Any], Any], x: Any) -> Any:
         return None
 
 
+def number_tried(values: Callable[[Any], Any], x: Any) -> float:
+    """The value there as a number; NaN where there is none."""
+    value = tried(values, x)
+    return math.nan if value is None else float(np.asarray(value, dtype=np.float64).reshape(()))
+
+
 def verdict_of(scans: Sequence[Scan]) -> str:
     """Of a point where all derivatives are 0: "flat", "maximum", "minimum", "slope" (they are not), else "level"."""
     kinds = {one.kind for one in scans}
@@ -408,9 +415,8 @@ def falls_aside(
             break
         falls = []
         for end in ends:
-            value = tried(values, end)
+            falls.append(at - number_tried(values, end))
             count += 1
-            falls.append(math.nan if value is None else at - float(np.asarray(value, dtype=np.float64).reshape(())))
             if not falls[-1] >= -noise:
                 return False, count
         fall = min(falls)

@@ -474,7 +474,7 @@ class Drive(OnAgenda):
     def finish(self, status: int) -> Any:
         """The result of a run that ended with this status."""
         if self.doubt is not None and not (self.ahead is not None and self.ahead.slid):  # jac knows nothing of what f slides along
-            self.doubt.look(self.legs is not None and self.legs.slow)
+            self.doubt.look(self.legs is not None and self.legs.slow, rests=status == 0 and math.isinf(self.step))
             if self.legs is not None:
                 self.legs.doubted = bool(self.doubt.text)
         run, method = self.run, self.method
@@ -488,8 +488,8 @@ class Drive(OnAgenda):
                 tell(f"{self.name}: {text}")
         if status == 0:
             name = method.name if self.legs is None else f"auto: {self.legs.words}"
-            message = reached(self.t1, run.k, name)
-            message += at_rest(run, self.settings.symmetric) if math.isinf(self.step) else self._notes()
+            message, doubted = reached(self.t1, run.k, name), bool(self.doubt and self.doubt.text)
+            message += at_rest(run, self.settings.symmetric, doubted) if math.isinf(self.step) else self._notes()
             return self.result(0, "finished", message)
         where = f"at t = {run.t:g} after {counted(run.k, 'step')}"
         if status == CALLBACK:

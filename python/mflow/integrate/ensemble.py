@@ -17,6 +17,7 @@ from collections.abc import Callable
 from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor  # with this module: a fork never meets a thread that is importing it
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from queue import Empty, SimpleQueue
 from typing import Any, Self
 
@@ -274,36 +275,32 @@ def on_threads(work: Callable[[], None], stop: Callable[[], None], done: Callabl
     The thread that asks waits, so that it hears Ctrl-C. Bare threads, which say themselves when they end: an executor, or a `Thread` that
     is waited for at its start and its end, takes longer than a small batch.
     """
-    ended: SimpleQueue[BaseException | None] = SimpleQueue()
+    begun: list[int] = []
+    failed: list[BaseException] = []
+    ended: list[None] = []
+    woken: SimpleQueue[None] = SimpleQueue()
 
     def run() -> None:
         try:
             work()
         except BaseException as error:
-            ended.put(error)
-        else:
-            ended.put(None)
+            failed.append(error)
+        finally:  # what is counted by the thread that ends no Ctrl-C can leave uncounted; the queue only wakes
+            ended.append(None)
+            woken.put(None)
 
-    working = 0
     try:
-        for _ in range(count):
-            start_new_thread(run, ())
-            working += 1
-        while working:
-            try:
-                error = ended.get(timeout=POLL)
-            except Empty:
-                pass
-            else:
-                working -= 1
-                if error is not None:
-                    raise error
+        begun.extend(map(start_new_thread, repeat(run, count), repeat(())))  # in C: no Ctrl-C between a start and its count
+        while len(ended) < len(begun) and not failed:
+            with contextlib.suppress(Empty):
+                woken.get(timeout=POLL)
             bar.update(done())
+        if failed:
+            raise failed[0]
     except BaseException:
         stop()
-        while working:
-            ended.get()
-            working -= 1
+        while len(ended) < len(begun):
+            woken.get()
         raise
 
 

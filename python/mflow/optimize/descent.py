@@ -249,7 +249,8 @@ class Descent(Counted):
         if status in ENDINGS:
             code, reason, text = ending(status, self.nit, last, gtol, self.doubts.box is not None)
             if status == CONVERGED and self.nit > 0 and self.method.is_implicit and self.method.kind == "step" and math.isinf(self.dt):
-                text += at_rest(run, True)
+                wrong = self._wrong_hessian() if run.problem.has_jac else ""
+                text += at_rest(run, True, bool(wrong)) + (wrong and f"; {wrong}")
             if reason == "max_iter" and last > 10 * first:
                 text += f"; it was {first:.3g} at the start" + self._advice(", so the step is probably too large")
             text += self.auto.walls() if self.auto is not None and reason == "max_iter" else ""
@@ -259,7 +260,7 @@ class Descent(Counted):
                 return self._follow_roughly(gtol)
             text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}"
             equations = self.run.equations
-            wrong = mismatch(equations, self._slope, ("-hess", "the gradient's negative"), run) or few_digits(self._slope, run.here()[0])
+            wrong = self._wrong_hessian() or few_digits(self._slope, run.here()[0])
             return self.result(-1, "solve_failed", f"{text}: {wrong or unsolved(equations, self.dt, 'hess=', run.problem.has_jac)}")
         if status == STALLED and self._runs_off():
             return self.result(-1, "diverged", f"{self._runs_off()} in iteration {run.k}, where rounding ends it: does it have a minimum?")
@@ -278,6 +279,10 @@ class Descent(Counted):
             return self.result(-1, "non_finite", overflow_text(self.method, run.k, last))
         text = "asked for a smaller step" if status > 0 else "gave up"
         return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with {code_text(status)}")
+
+    def _wrong_hessian(self) -> str:
+        """Words where differences of the gradient contradict the Hessian in use."""
+        return mismatch(self.run.equations, self._slope, ("-hess", "the gradient's negative"), self.run)
 
     def _runs_off(self) -> str:
         """Words where the cost was followed down to a point so far off that it has no bound below, as far as can be seen; else empty."""

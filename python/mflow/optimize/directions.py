@@ -27,6 +27,7 @@ __all__ = [
     "direction_of",
     "inverse_kept",
     "inverse_of",
+    "lengths_of",
     "minimizers",
     "products_of",
     "ruled",

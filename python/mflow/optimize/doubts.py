@@ -390,7 +390,7 @@ class Doubts:
         out.nfev += look.ask_for_kink()
         if out.reason == "line_search_failed":
             kink = self._kink(out, look)
-            out.message = (out.message.replace(ASKS, "") if kink or look.kink else out.message) + kink
+            out.message = (out.message.replace(ASKS, "") if kink or look.kink else out.message) + (kink and f"; {kink}")
         still = ", ".join(f"x[{j}]" for j in look.still)
         out.message += look.note() + (f"; nothing depends on {still} at x0" if still and out.status >= 0 else "")
         if out.reason != "converged":
@@ -400,7 +400,7 @@ class Doubts:
         unseen = unseen or ((REACHES if look.short else UNSEEN) if self.blind(out.x, float(out.fun), out.jac) else "")
         if unseen:
             self._refuse(out, "wrong_gradient")
-            out.message = f"{self._kink(out, look)[2:] or unseen}; {out.message}"
+            out.message = f"{self._kink(out, look) or unseen}; {out.message}"
         out.nfev += 0 if self.callback is None else self.callback.nfev - before
         if out.reason != "converged":
             return

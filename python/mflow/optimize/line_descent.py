@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_whole
 from mflow.base.methods import Method
-from mflow.base.result import OptimizeResult, Result, keep_origin, owing
+from mflow.base.result import OptimizeResult, Result, keep_origin, with_entries_later
 from mflow.base.telling import counted, tell
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, both_of, gradient_of, products_of, value_of
 from mflow.derivatives.cost_look import LARGE
-from mflow.derivatives.differences import EPS, FALL, TINY, UNLIKE, tried
+from mflow.derivatives.differences import EPS, FALL, TINY, UNLIKE, number_tried, tried
 from mflow.derivatives.remainder import GradientWarning
 from mflow.optimize.directions import Tests, check_box, inverse_kept, inverse_of, ruled, usual
 from mflow.optimize.doubts import ASKS, JUMPS, Doubts
@@ -254,8 +254,7 @@ class LineDescent(Counted):
             at[~held] = some
             fits = box is None or bool(np.all((box.flat[0] <= at) & (at <= box.flat[1])))
             self.doubts.valued += fits
-            there = tried(self.doubts.value, at) if fits else None
-            return math.nan if there is None else float(np.asarray(there, dtype=np.float64).reshape(()))
+            return number_tried(self.doubts.value, at) if fits else math.nan
 
         box, told = self.doubts.box, self.doubts.callback is not None and x.size <= BY_VALUES
         return told and bool(np.any(~held)) and rests_by_values(free, x[~held], value)
@@ -551,7 +550,7 @@ class LineDescent(Counted):
         kind: Any = type(method)
         if self.doubts.box is None and inverse_kept(kind):
             later["hess_inv"] = self._inverse
-        out = owing(OptimizeResult, entries, later)
+        out = with_entries_later(OptimizeResult, entries, later)
         keep_origin(out, functools.partial(self._landscape, reason == "converged" and not low))
         return out
 

@@ -243,11 +243,6 @@ class Counted:
         return self.earlier + int(self.run.k)
 
     @property
-    def pulled(self) -> bool:
-        """Whether a gradient that is small is not so beside the size of a parameter: of searches alone."""
-        return False
-
-    @property
     def nfev(self) -> int:
         """Evaluations of the cost."""
         return int(self.run.nfev) + self.before[0] + self.doubts.complex_steps[0]

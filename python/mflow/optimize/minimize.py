@@ -260,11 +260,7 @@ def _result_of(
     try:
         if sharing is None and saving is None:  # as most runs
             status = descent.go(limit, gtol, callback)
-            first, last = descent.run.largest_slope
-            quiet = status == CONVERGED and not last >= SLOPED * first > 0.0 and doubts.checks
-            if quiet and isinstance(descent, LineDescent):  # as most
-                quiet = not pulled(descent)
-            if not quiet and doubts.checks and _in_doubt(descent, status):
+            if doubts.checks and _in_doubt(descent, status):
                 status, gtol, unearned = _looked_at(descent, doubts, limit, gtol, callback, status)
         else:
             with sharing or contextlib.nullcontext():
@@ -310,11 +306,13 @@ def _in_doubt(descent: Any, status: int) -> bool:
     if status != CONVERGED:
         return status in (FAILED, STALLED, UNEVEN) and isinstance(descent, LineDescent)
     first, last = descent.run.largest_slope
-    return bool(last >= SLOPED * first > 0.0) or bool(pulled(descent) if isinstance(descent, LineDescent) else descent.pulled)
+    return bool(last >= SLOPED * first > 0.0) or (isinstance(descent, LineDescent) and pulled(descent))
 
 
 def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: Any, status: int) -> tuple[int, float, str]:
-    """The same. Where parameters are of different units a search goes on in lengths of their own. Where the gradient is steep beside that
+    """What `_gone` gives, of a run that ended in doubt.
+
+    Where parameters are of different units a search goes on in lengths of their own. Where the gradient is steep beside that
     of the start, and the cost still falls by a part of itself within x's own size, as in SI units, it goes on to a gtol in the units of
     cost and x, unless gtol was given; of other runs there are words. Where the gradient itself leads nowhere, as in a valley, some
     iterations more tell whether the cost falls, if such a gtol is a smaller one; and where x0 is 0, and the cost there, so that neither
@@ -362,7 +360,8 @@ def _looked_at(descent: Any, doubts: Doubts, limit: int, gtol: float, callback: 
 def _gone_on_falling(
     descent: LineDescent, doubts: Doubts, limit: int, gtol: float, callback: Any, fall: float
 ) -> tuple[int, float, str]:  # fmt: skip
-    """The same, where the cost falls by that share while a parameter moves alone: in lengths, where these differ, else to a finer gtol."""
+    """What `_gone` gives, where the cost falls by that share while a parameter moves alone: in lengths, where these differ, else to a finer
+    gtol."""
     from mflow.derivatives.own_units import gtol_of
 
     if descent.measure():
@@ -386,9 +385,10 @@ def _for_room(doubts: Doubts, finer: float, gtol: float, x: Array) -> float:
 
 
 def _gone_in_lengths(descent: LineDescent, doubts: Doubts, limit: int, gtol: float, callback: Any) -> tuple[int, float, str]:
-    """The same, of a line search that goes on in lengths of the parameters, which it has measured or read from a file. Unless gtol was
-    given, it is a share of the cost: first of its value or of what it came down by, whichever is larger, then, for up to `FINER` rounds, of
-    the smaller. A round that cannot be finished, as where the cost is 0, leaves the end of the one before."""
+    """What `_gone` gives, of a line search that goes on in lengths of the parameters, which it has measured or read from a file.
+
+    Unless gtol was given, it is a share of the cost: first of its value or of what it came down by, whichever is larger, then, for up to
+    `FINER` rounds, of the smaller. A round that cannot be finished, as where the cost is 0, leaves the end of the one before."""
     from mflow.derivatives.own_units import gtol_of
     from mflow.derivatives.scales import spread
 
@@ -415,7 +415,7 @@ def _gone_in_lengths(descent: LineDescent, doubts: Doubts, limit: int, gtol: flo
 
 
 def _gone_on(descent: LineDescent, doubts: Doubts, limit: int, gtol: float, callback: Any) -> tuple[int, float, str]:
-    """The same, of a line search that goes on to a finer gtol, or comes from a file that it wrote after that."""
+    """What `_gone` gives, of a line search that goes on to a finer gtol, or comes from a file that it wrote after that."""
     from mflow.derivatives.own_units import allows
 
     went = descent.onward

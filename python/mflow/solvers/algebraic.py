@@ -151,10 +151,10 @@ class Algebraic:
         pole of the equations, det(U' J V) has another sign, and what is found is on another branch; where no sign is known it may be. Steps
         that have become shorter and shorter come to a pole.
         """
-        from mflow_core.stepping.watch.asked import poles_are_looked_for  # not loaded until there is a run
+        from mflow_core.stepping.watch.asked import last_step  # not loaded until there is a run
 
-        last_step, y, sign = poles_are_looked_for(run)[1], run.y, self.sign
-        if not last_step > NO_WAY * abs(run.t) or not self.mass.n_algebraic or rank_words(run.solver):
+        y, sign = run.y, self.sign
+        if not last_step(run) > NO_WAY * abs(run.t) or not self.mass.n_algebraic or rank_words(run.solver):
             return None
         try:
             with np.errstate(all="ignore"):

@@ -261,14 +261,6 @@ def _project(equations: _Equations, y0: Array, solve: Callable[[Array], Array], 
     )
 
 
-def _sign_of(permutation: Array) -> float:
-    """1 where it is even, -1 where it is odd: by the number of its cycles."""
-    n = permutation.size
-    of = need("scipy.sparse", "a sparse Jacobian").csr_matrix((np.ones(n), permutation, np.arange(n + 1)), shape=(n, n))
-    cycles = need("scipy.sparse.csgraph", "a sparse Jacobian").connected_components(of, return_labels=False)
-    return -1.0 if (n - cycles) % 2 else 1.0
-
-
 def _solver_of(equations: _Equations, y: Array) -> tuple[Callable[[Array], Array], float]:
     """(x = (U' J V)^-1 b as a function of b, the sign of the determinant). Raises ValueError where the matrix is singular."""
     G = equations.derivative(y)
@@ -277,8 +269,9 @@ def _solver_of(equations: _Equations, y: Array) -> tuple[Callable[[Array], Array
             factors = need("scipy.sparse.linalg", "a sparse Jacobian").splu(G)
         except RuntimeError:
             raise ValueError(_words(equations, y)) from None
-        odd = np.count_nonzero(factors.U.diagonal() < 0.0) % 2  # the diagonal of the other factor is 1
-        return factors.solve, _sign_of(factors.perm_r) * _sign_of(factors.perm_c) * (-1.0 if odd else 1.0)
+        from mflow.solvers.assembly import Super  # few equations are sparse
+
+        return factors.solve, 1.0 if Super(factors, np.arange(y.size)).has_positive_sign() else -1.0
     if not np.all(np.isfinite(G)):
         raise ValueError(f"jac: expected finite entries at the start, t = {equations.t0:g}, got NaN or an infinity")
     rows = np.max(np.abs(G), axis=1, keepdims=True)

@@ -194,15 +194,16 @@ class Doubt:
             self.text = f"{self._names[0]} is not the derivative of {self._names[1]}"
             self._tell(text)
 
-    def look(self, slow: bool) -> None:
-        """At the end, once. slow : the run was given to another method, as this one took too many evaluations."""
+    def look(self, slow: bool, rests: bool = False) -> None:
+        """At the end, once. slow : the run was given to another method, as this one took too many evaluations. rests : it has come to a
+        state of rest by an infinite step, of whose stability the Jacobian tells."""
         solver, told = self._run.equations, bool(self.text)
-        if self._due(solver) or (slow and self._run.problem.has_jac):
+        if self._due(solver) or ((slow or rests) and self._run.problem.has_jac):
             self.text = self._aside(mismatch, solver, self._run.slope, self._names, self._run) or self.text
         if solver.overstated:
             self.text = f"{self.text or OVERSTATED}; differences of {self._names[1]} have taken its place"
         if self.text and not told:
-            self._tell(self.text)
+            self._tell(self.text, rests)
 
     def _due(self, solver: Solver) -> bool:
         counts = solver.counters
@@ -212,9 +213,9 @@ class Doubt:
             return bool(counts["nfail"] >= max(MANY, SHARE * counts["nsolve"]))
         return counts["nsolve"] >= LONG_RUN
 
-    def _tell(self, text: str) -> None:
+    def _tell(self, text: str, rests: bool = False) -> None:
         solver = self._run.equations
-        if solver.overstated:
+        if solver.overstated or rests:
             tell(f"{self._name}: {text}")
             return
         found = "steps are short and many"

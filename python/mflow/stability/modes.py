@@ -137,7 +137,7 @@ class Growing(Modes):
 
     @functools.cached_property
     def eigenvalues(self) -> NDArray[np.complex128]:
-        """Of the structure."""
+        """The eigenvalues of the structure."""
         raise NotImplementedError
 
     @functools.cached_property
@@ -221,7 +221,7 @@ class GrowingModes(Growing):
 
     @functools.cached_property
     def eigenvalues(self) -> NDArray[np.complex128]:
-        """Of what grows."""
+        """The eigenvalues of what grows."""
         k, c = self.grown
         return _of_quadratic(np.ones(k.size), c, k)
 

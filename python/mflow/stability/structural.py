@@ -110,7 +110,9 @@ def assembled(mass: Any, damping: Any, stiffness: Any, fixed: Any, rayleigh: Any
     index = np.asarray(list(fixed) if isinstance(fixed, dict) else fixed)
     index = np.flatnonzero(index) if index.dtype == bool and index.size == n else np.atleast_1d(index)
     if index.size and (index.dtype.kind not in "iu" or index.ndim != 1 or index.min() < -n or index.max() >= n):
-        raise ValueError(f"fixed: expected indices of degrees of freedom from 0 to {n - 1}, or a mask of {n} of True and False")
+        given = repr(fixed) if index.size <= 10 and index.ndim < 2 else f"an array of {index.dtype} of shape {index.shape}"
+        among = f"indices of degrees of freedom from 0 to {n - 1}, or a mask of {n} of True and False"
+        raise ValueError(f"fixed: expected {among}, got {given}")
     free = np.delete(np.arange(n), index.astype(np.intp))
     if not free.size:
         raise ValueError(f"fixed: expected degrees of freedom that leave some to move, got all {n}")
@@ -343,7 +345,7 @@ class Coupled(Growing):
 
     @functools.cached_property
     def eigenvalues(self) -> NDArray[np.complex128]:
-        """Of the structure, all of them."""
+        """All eigenvalues of the structure."""
         C, K = self.reduced
         return _roots([K, C, np.eye(self.n)])
 

@@ -25,7 +25,7 @@ LOOPS = (<lane_loops_t *> kernels("lanes.lane_loops", "_table", b"mflow_core._la
 # ---- a block's memory and its columns -----------------------------------------------------------------------------------------------------
 
 cdef enum:
-    PLACE = 32768                        # bytes: a block begins at a multiple of it, elsewhere it may take a fifth longer. Smaller ones: not measured
+    PLACE = 32768                        # bytes: a block begins at a multiple of it, elsewhere it may take a fifth longer
 
 
 cdef int block_make(block_t *b, const job_t *job) noexcept nogil:

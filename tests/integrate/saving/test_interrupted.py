@@ -12,7 +12,7 @@ from mflow.integrate.drive import Drive
 
 @pytest.fixture(autouse=True)
 def in_pieces_of_four(monkeypatch):
-    """Where a run is cut is the clock's else: a short one is over before a file is due."""
+    """Without this the clock decides where a run is cut: a short one is over before a file is due."""
     steps = Drive._steps
     monkeypatch.setattr(Drive, "_steps", lambda self, count: steps(self, min(count, 4)))
 

@@ -2,7 +2,8 @@
 
 With the steep J at hand every update is small where f is flat, whatever is left of a stage's equation: stages looked solved that were not,
 silently, and error estimates are made of the same stages. The solutions are known: a strong pull keeps to what it pulls to, and a state
-that is pushed to a wall rests there until the force turns.
+that is pushed to a wall rests there until the force turns. What runs are held to, up to 50 tolerances, is what they reach beside walls, and
+not what is promised.
 """
 
 from __future__ import annotations

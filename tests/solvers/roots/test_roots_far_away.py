@@ -189,8 +189,37 @@ def test_a_wrong_jacobian_ends_the_flow_to_a_rest_soon(wrong: Any) -> None:
 
 @pytest.mark.parametrize("times", [3.0, 10.0, 30.0, 100.0])
 def test_the_flow_to_a_rest_goes_on_with_a_jacobian_too_large(times: float) -> None:
-    """Of the right signs: stages whose first update says little are iterated further, and the rest is that of f."""
-    r = mflow.solve_ivp(lambda t, y: A @ y + 1, (0, np.inf), [1.0, 2, 3], "backward_euler", dt=np.inf, jac=lambda t, y: times * A)
+    """Of the right signs: stages whose first update says little are iterated further, and the rest is that of f. So is its stability: the
+    eigenvalue told was that of `jac`."""
+    with pytest.warns(RuntimeWarning, match="jac is not the derivative of fun"):
+        r = mflow.solve_ivp(lambda t, y: A @ y + 1, (0, np.inf), [1.0, 2, 3], "backward_euler", dt=np.inf, jac=lambda t, y: times * A)
     assert r.reason == "finished"
     assert r.nfev < 4000
     np.testing.assert_allclose(r.y[:, -1], np.linalg.solve(A, -np.ones(3)), rtol=1e-8)
+    assert f"about {np.linalg.eigvalsh(A)[-1]:.4g}" in r.message
+    assert any("jac is not the derivative of fun" in text for text in r.doubts)
+
+
+@pytest.mark.parametrize("method", ["bdf", "rodas5p"])
+def test_the_rates_at_a_steady_state_are_those_of_f(method: str) -> None:
+    """Differences had taken the place of a `jac` too large, and the rate told was 12.7, that of `jac`."""
+    with pytest.warns(RuntimeWarning, match="jac is not the derivative of fun"):
+        r = mflow.solve_ivp(lambda t, y: A @ y + 1, (0, 1e4), [1.0, 2, 3], method, jac=lambda t, y: 10 * A, until="steady")
+    assert r.reason == "steady"
+    assert f"the slowest rate there is {-np.linalg.eigvalsh(A)[-1]:.3g}" in r.message
+
+
+@pytest.mark.parametrize("times", [1.0, 3.0, 100.0])
+def test_the_curvature_at_a_minimum_is_that_of_the_cost(times: float) -> None:
+    """It was that of a Hessian too large."""
+    r = mflow.minimize(
+        lambda x: -0.5 * x @ A @ x - x.sum(),
+        [1.0, 2, 3],
+        method="backward_euler",
+        jac=lambda x: -A @ x - 1,
+        hess=lambda x: -times * A,
+        dt=np.inf,
+    )
+    assert r.reason == "converged"
+    assert f"it is a minimum: the least curvature there is about {-np.linalg.eigvalsh(A)[-1]:.4g}" in r.message
+    assert ("-hess is not the derivative of the gradient's negative" in r.message) == (times != 1.0)

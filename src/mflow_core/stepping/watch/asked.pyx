@@ -67,6 +67,11 @@ def poles_are_looked_for(Run run):
     return run.r.pole_h, run.r.h_before, run.r.pole_k
 
 
+def last_step(Run run):
+    """The length of the last step."""
+    return run.r.h_before
+
+
 def only_heads_for_0(Run run):
     """Whether the step that may lead over a pole is one that does not change as beside a pole, of a component that would be 0 in it."""
     return run.r.heads_for_0
