@@ -39,24 +39,6 @@ def guess_of(c: list[float], known: list[int], stage: int, fresh: bool) -> list[
     return out
 
 
-def slope_of_order(c: list[float], A: list[list[float]]) -> list[float]:
-    """Weights over K_1 ... K_5 of the slope expected at the sixth stage, right to the cube of the step where stages have order 2.
-
-    Slopes of stages are off by h^3 J y''' (A c^2/2 - c^3/6) each: besides 1, c, c^2 and c^3 the weights meet A c^2, so that what the
-    polynomial through them would multiply is taken away.
-    """
-    bent = [sum((Fraction(a) * Fraction(c[k]) ** 2 for k, a in enumerate(row)), Fraction(0)) for row in A]
-    rows = [[Fraction(x) ** p for x in c] for p in range(4)] + [bent]
-    for i, row in enumerate(rows):  # of Gauss and Jordan; the last column is what is to be met
-        pivot = next(k for k in range(i, 5) if rows[k][i] != 0)
-        rows[i], rows[pivot] = rows[pivot], row
-        rows[i] = [x / rows[i][i] for x in rows[i]]
-        for k in range(5):
-            if k != i:
-                rows[k] = [x - rows[k][i] * y for x, y in zip(rows[k], rows[i], strict=True)]
-    return [float(row[5]) for row in rows]
-
-
 def values_of(c: list[float], A: list[list[float]], known: list[int], stage: int, first: int) -> list[float]:
     """Weights over k_1 ... k_s of the value expected at a stage: the polynomial through the start and the values of known stages."""
     s = len(c)

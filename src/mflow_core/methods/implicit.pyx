@@ -45,14 +45,13 @@ from mflow_core.types cimport (MF_AGAIN, MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT,
 
 from math import fsum
 
-from mflow_core.methods.coefficients import guess_of, slope_of_order, values_of
+from mflow_core.methods.coefficients import guess_of, values_of
 
 
 ctypedef struct dirk_t:                  # the nonzeros of a tableau
     plan_row *stage                      # s rows, left of the diagonal
     plan_row *guess                      # s rows over K_1 ... and, column s, the carried slope
     plan_row *fresh_guess                # the same without it
-    plan_row *plain                      # NULL, or what the last guess is where slopes bend; see keep_near
     plan_row *err
     plan_row *dense
     plan_row *mass_stage                 # with a mass matrix, the same without the explicit first stage; guesses through values
@@ -70,8 +69,6 @@ ctypedef struct dirk_t:                  # the nonzeros of a tableau
 
 
 cdef double LONGER = 2.0                 # a step so many times as long as the one before takes no slope from it
-
-cdef double BENT = 0.3                   # two guesses differ by less of what slopes differ by, where a step is smooth
 
 
 # ---- kernels -------------------------------------------------------------------------------------------------------------------------
@@ -127,22 +124,6 @@ cdef void slope_of(ptrdiff_t n, double *K, mf_cvec z, mf_cvec r, double gh) noex
         K[i] = (z[i] - r[i]) * factor
 
 
-cdef void keep_near(ptrdiff_t n, double *z, mf_cvec r, double gh, const double *const *K, const plan_row *plain) noexcept nogil:
-    """Components of the last guess for which it and the polynomial through three slopes differ by more than a part of what slopes differ by:
-    that is no smooth step, as at a wall, and the polynomial's are taken."""
-    cdef double slope, low, high
-    cdef ptrdiff_t i
-    cdef int e, k
-    for i in range(n):
-        slope, low, high = 0.0, K[0][i], K[0][i]
-        for e in range(plain.q):
-            slope += plain.w[e] * K[plain.col[e]][i]
-        for k in range(1, 5):
-            low, high = min(low, K[k][i]), max(high, K[k][i])
-        if not fabs(z[i] - (r[i] + gh * slope)) <= BENT * fabs(gh) * (high - low):
-            z[i] = r[i] + gh * slope
-
-
 cdef int dirk_step(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef const mf_tableau *tab = m.tab
     cdef const dirk_t *packed = <const dirk_t *> tab.packed
@@ -187,8 +168,6 @@ cdef int dirk_step(const mf_method *m, mf_frame *f) noexcept nogil:
                 z[i] = r[i]
         else:
             combine_at(n, z, r, gh, K, &before if guess_from_before(tab, packed, j, ratio, 0.0, &before) else guess + j)
-            if j == s - 1 and packed.plain != NULL:
-                keep_near(n, z, r, gh, K, packed.plain)
             if not all_finite(z, n):
                 for i in range(n):
                     z[i] = r[i]
@@ -352,14 +331,12 @@ cdef int carry(mf_method *m, dirk_t *packed, list A, int stage, dict back) excep
 
 
 cdef int dirk(const char *name, const char *class_name, const char *aliases, int order, list A, list known, const char *formula,
-              const char *doc, const char *reference, int order_hat=0, list d=None, list dense=None, int carried=0, dict back=None,
-              bint all_in_last=False) except -1:
+              const char *doc, const char *reference, int order_hat=0, list d=None, list dense=None, int carried=0, dict back=None) except -1:
     """Add a method.
 
     A: row j has its first j + 1 entries, the last one is b (with 0 on the diagonal if the last stage is explicit, as in the implicit
     midpoint rule, A=[[1./2], [1, 0]]). known: for each stage the slopes through which its guess goes; s is the carried one. d: b - bhat.
     dense: row k has the weights of theta^(k+1). carried, back: of a method that begins with an explicit stage, see `carry`.
-    all_in_last: the last of six guesses takes all slopes, to their order, and only with a mass matrix what is known.
     """
     cdef int s = len(A), j
     cdef mf_method *m = new_record(&RECORDS, b"implicit_runge_kutta", name, class_name, aliases, order, s, formula, doc, reference)
@@ -379,16 +356,12 @@ cdef int dirk(const char *name, const char *class_name, const char *aliases, int
         packed.gamma[j] = A[j][j]
         packed.filter = A[j][j] or packed.filter
         pack(packed.stage + j, A[j][:j])
-        to_order = slope_of_order(c, A) if all_in_last and j == s - 1 else None
-        pack(packed.guess + j, to_order or guess_of(c, known[j], j, False))
-        pack(packed.fresh_guess + j, to_order or guess_of(c, known[j], j, True))
+        pack(packed.guess + j, guess_of(c, known[j], j, False))
+        pack(packed.fresh_guess + j, guess_of(c, known[j], j, True))
     for j in range(len(d)):
         pack(packed.err + j, d[j])
     for j in range(len(dense)):
         pack(packed.dense + j, dense[j])
-    if all_in_last:
-        packed.plain = plans(1)
-        pack(packed.plain, guess_of(c, [0, 3, 4], s - 1, False))
     tab.packed = packed
     m.vectors = b"y|f"
     m.flags = m.flags | MF_IMPLICIT | MF_FSAL | MF_DERIVED
@@ -437,7 +410,7 @@ dirk(b"esdirk43", b"ESDIRK43", b"esdirk436l2sa", 4, order_hat=3,
      A=[[0], [1./4, 1./4], [8611./62500, -1743./31250, 1./4], [5012029./34652500, -654441./2922500, 174375./388108, 1./4],
         [15267082809./155376265600, -71443401./120774400, 730878875./902184768, 2285395./8070912, 1./4],
         [82889./524892, 0, 15625./83664, 69875./102672, -2260./8211, 1./4]],
-     known=[[], [0], [0, 1], [0, 2, 1], [0, 2, 3], [0, 1, 2, 4]], carried=3, back={1: [0], 2: [0, 1], 4: [0, 2, 3]}, all_in_last=True,
+     known=[[], [0], [0, 1], [0, 2, 1], [0, 2, 3], [0, 3, 4]], carried=3, back={1: [0], 2: [0, 1], 4: [0, 2, 3]},
      d=[[82889./524892 - 4586570599./29645900160, 0, 15625./83664 - 178811875./945068544, 69875./102672 - 814220225./1159782912,
          -2260./8211 + 3700637./11593932, 1./4 - 61727./225920]],
      dense=[[2.0808935933487269762, 8.994708994708994709, -7.6114643760226089543, 1.6123080186310667844,

@@ -37,7 +37,7 @@ from mflow_core.types cimport MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 EPS = 2.220446049250313e-16
 cdef double FRACTION = 0.2                # of the tolerances to which stages are solved; more shows in the error, less costs evaluations
 cdef double SLOW = 0.1                   # a rate above it lets J be evaluated again, under error control and in fixed steps
-cdef double SLOW_FIXED = 0.3, TRUSTED = 0.05      # the least eta; tol if that is smaller, and where algebraic equations are left as they are
+cdef double SLOW_FIXED = 0.3, TRUSTED = 0.08      # the least eta; tol if that is smaller, and where algebraic equations are left as they are
 cdef double LEAST_SIZE = 1e-150          # without tolerances: squares of slopes in units of it stay finite
 RESIDUAL = 1e-13                         # without a matrix, in the weights of both ends
 LONG = 6e-6                              # relative length of a difference that must be right to three digits
