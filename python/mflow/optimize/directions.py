@@ -238,7 +238,7 @@ def ruled(method: Method, search: LineSearch, settings: dict[str, Any]) -> Ruled
 
 @functools.lru_cache(maxsize=64)
 def usual(kind: type[Method], search: str) -> Ruled:
-    """The same of a method as it is and a search by its name."""
+    """What a descent follows of a method as it is and a search by its name."""
     method, how, rule, trusts = ruled(kind(), LineSearch.of(search), {})
     return method, how, {name: value for name, value in rule.items() if value != line_descent.USUAL[name]}, trusts
 

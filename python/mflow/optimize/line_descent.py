@@ -438,7 +438,7 @@ class LineDescent(Counted):
         return out
 
     def _words(self, status: int, gtol: float) -> str:
-        """Of an ending, once somebody asks: the run stays as it is."""
+        """The message of an ending, made when it is looked at: the run stays as it is."""
         return ending(status, self.nit, self.run.largest_slope[1], gtol, self.doubts.box is not None, self.run.in_units)[2]
 
     def _look_at_hessian(self, out: OptimizeResult, product: Callable[[Array, Array], Any]) -> None:

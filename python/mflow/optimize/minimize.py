@@ -387,8 +387,8 @@ def _for_room(doubts: Doubts, finer: float, gtol: float, x: Array) -> float:
 def _gone_in_lengths(descent: LineDescent, doubts: Doubts, limit: int, gtol: float, callback: Any) -> tuple[int, float, str]:
     """What `_gone` gives, of a line search that goes on in lengths of the parameters, which it has measured or read from a file.
 
-    Unless gtol was given, it is a share of the cost: first of its value or of what it came down by, whichever is larger, then, for up to
-    `FINER` rounds, of the smaller. A round that cannot be finished, as where the cost is 0, leaves the end of the one before."""
+    Unless it was given, gtol is a share of the cost: first of its value or of its decrease, whichever is larger, then, for up to `FINER`
+    rounds, of the smaller. A round that cannot be finished, as where the cost is 0, leaves the end of the one before."""
     from mflow.derivatives.own_units import gtol_of
     from mflow.derivatives.scales import spread
 
@@ -397,10 +397,10 @@ def _gone_in_lengths(descent: LineDescent, doubts: Doubts, limit: int, gtol: flo
     while True:
         rounds, finer, value, before = descent.goal
         if math.isnan(finer):
-            come, lengths = descent.began - value, descent.run.lowest()[0] / descent.scale
-            size = max(abs(value), come)
-            if rounds and come > 0.0 and value != 0.0:
-                size = min(abs(value), come)
+            decrease, lengths = descent.began - value, descent.run.lowest()[0] / descent.scale
+            size = max(abs(value), decrease)
+            if rounds and decrease > 0.0 and value != 0.0:
+                size = min(abs(value), decrease)
             finer = _for_room(doubts, gtol_of(gtol, lengths, size), gtol, lengths) if doubts.usual and size > 0.0 else gtol
             descent.goal = descent.goal._replace(gtol=finer)
         status, now = descent.go(limit, finer, callback), descent.run.value

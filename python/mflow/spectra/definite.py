@@ -76,7 +76,7 @@ def is_definite(parts: list[tuple[float, Any]]) -> bool:
 
 
 def _has_factor(parts: list[tuple[float, Any]]) -> bool:
-    """The same to rounding, without an inverse."""
+    """Whether the sum of weights times matrices is positive definite, to rounding."""
     B = _combined(parts)
     if hasattr(B, "tocsc"):
         return _factored(B) is not None

@@ -9,6 +9,7 @@ cdef enum:
 cdef double SWALLOWED
 
 
+cdef bint stays(double change, double said) noexcept nogil
 cdef bint of_another_place(const newton_t *s, bint fresh) noexcept nogil
 cdef bint grown(newton_t *s, double size, double part) noexcept nogil
 cdef bint is_no_evidence(newton_t *s, int k, double gh, const double *r, const double *z) noexcept nogil

@@ -23,6 +23,7 @@ from mflow_core.solvers.matrix cimport BANDED, DENSE, IDENTITY, KRYLOV
 from mflow_core.solvers.stages.mass cimport mass_t
 
 cdef double FOLLOWS = 0.1                # of the change of f that J says: f has moved towards it
+cdef double AWAY = 1.0                   # of that change: how far f may go the other way; not varied
 cdef double SWALLOWED = 0.05             # of a residual: what an update does to it
 cdef double GROWN = 2.0                  # times the least residual since one was looked at
 cdef double FALLS = 0.25                 # of a row: what is left by an update. by .35 3 of those runs are off by 100 tolerances, by .5 4
@@ -31,6 +32,11 @@ cdef double ROUNDING = 1e-13             # of each component
 cdef double SMALL = 1e-6                 # of the tolerances, the same, for first updates; by 1e-2 a run is off by 1e4 of them
 cdef double SLACK = 0.1                  # of the tolerances
 cdef double TINY = 1e-300
+
+
+cdef bint stays(double change, double said) noexcept nogil:
+    """Whether f, which J says to change by `said`, has stayed where it was, or went the other way by no more than that."""
+    return -AWAY <= change / said <= FOLLOWS
 
 
 cdef bint doubted(newton_t *s, double gh, const double *r, const double *z) noexcept nogil:
@@ -44,7 +50,7 @@ cdef bint doubted(newton_t *s, double gh, const double *r, const double *z) noex
         slope = (z[i] - r[i]) / gh
         if s.doubts == SAID:
             change = s.said[i] - s.seen[i]
-            if s.m.weight[i] * fabs(gh * change) > 1.0 and -1.0 <= (s.f[i] - s.seen[i]) / change <= FOLLOWS:
+            if s.m.weight[i] * fabs(gh * change) > 1.0 and stays(s.f[i] - s.seen[i], change):
                 out = True
         s.said[i], s.seen[i] = slope, s.f[i]
     s.doubts = FOLLOWED if out else SAID
